@@ -1,0 +1,26 @@
+#!/bin/bash
+# clang-tidy over what we ship and what a reader copies, with the flags of the clang build, so that clang's own warnings (-Wthread-safety among
+# them) count as well. It parses every file as clang would compile it; only code generation is left out.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+folder=build-clang
+[[ -e $folder/CMakeCache.txt ]] || export CMAKE_GENERATOR=Ninja
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if ! cmake --preset clang -DHOLDFAST_TESTS=OFF -DHOLDFAST_EXAMPLES=ON >"$log" 2>&1; then
+    cat "$log" >&2
+    exit 1
+fi
+# Sources that the build generates must be there before ours can be read.
+mapfile -t generated < <(ninja -C "$folder" -t targets all | sed -nE 's/^([^:]+\.(h|hpp|inc|cc|cpp)): CUSTOM_COMMAND$/\1/p')
+if [[ ${#generated[@]} -gt 0 ]] && ! ninja -C "$folder" "${generated[@]}" >"$log" 2>&1; then
+    cat "$log" >&2
+    exit 1
+fi
+
+if ! run-clang-tidy-14 -quiet -p "$folder" -j "$(nproc)" "^$PWD/(src|examples)/" >"$log" 2>&1; then
+    sed -i 's/\x1b\[[0-9;]*m//g' "$log" # It colours even what nobody looks at.
+    grep -E '(warning|error):' -A 4 "$log" | grep -v '^--$' >&2 || cat "$log" >&2
+    exit 1
+fi
