@@ -1,0 +1,87 @@
+#include "face.hpp"
+
+#include <algorithm>
+
+namespace holdfast::core {
+
+using std::chrono::nanoseconds;
+
+void kept_holds::keep(held taken) {
+    const latch_guard locked(guard_);
+    kept_.push_back(std::move(taken));
+}
+
+held kept_holds::give_back() noexcept {
+    const latch_guard locked(guard_);
+    if (kept_.empty()) {
+        return {};
+    }
+    auto chosen = std::find_if(kept_.begin(), kept_.end(), [](const held& each) { return each.is_lost(); });
+    if (chosen == kept_.end()) {
+        chosen = kept_.begin();
+    }
+    held taken = std::move(*chosen);
+    kept_.erase(chosen);
+    return taken;
+}
+
+token kept_holds::latest() const {
+    const latch_guard locked(guard_);
+    return kept_.empty() ? token() : kept_.back().token();
+}
+
+patience no_patience() {
+    return {.only_if_free = true, .limit = {}, .stop = {}};
+}
+
+patience patience_of(std::stop_token stop) {
+    return {.only_if_free = false, .limit = {}, .stop = std::move(stop)};
+}
+
+patience patience_of(nanoseconds limit, std::stop_token stop) {
+    if (limit <= nanoseconds::zero()) {
+        return {.only_if_free = true, .limit = {}, .stop = std::move(stop)};
+    }
+    return {.only_if_free = false, .limit = limit, .stop = std::move(stop)};
+}
+
+result<held> acquire_within(resource& from, std::uint32_t weight, nanoseconds limit, std::stop_token stop) {
+    auto outcome = acquire(from, weight, patience_of(limit, std::move(stop)));
+    if (!outcome && outcome.error().code() == errc::busy) {
+        return error(errc::timed_out, outcome.error().message());
+    }
+    return outcome;
+}
+
+bool keep_or_throw(kept_holds& in, result<held> outcome) {
+    if (outcome) {
+        in.keep(std::move(*outcome));
+        return true;
+    }
+    const errc code = outcome.error().code();
+    if (code != errc::busy && code != errc::timed_out) {
+        outcome.error().raise();
+    }
+    return false;
+}
+
+} // namespace holdfast::core
+
+namespace holdfast {
+
+using std::chrono::nanoseconds;
+
+nanoseconds current_hold::valid_for() const noexcept {
+    return of_ ? among_->with(token_, [](const held& mine) { return mine.valid_for(); })
+               : nanoseconds::zero();
+}
+
+loss_reason current_hold::reason() const noexcept {
+    return of_ ? among_->with(token_, [](const held& mine) { return mine.reason(); }) : loss_reason::none;
+}
+
+std::stop_token current_hold::lost() const {
+    return of_ ? among_->with(token_, [](const held& mine) { return mine.lost(); }) : std::stop_token();
+}
+
+} // namespace holdfast

@@ -1,0 +1,90 @@
+// Exclusive and shared access: thin over core::acquire.
+#include <holdfast/locks.hpp>
+
+#include "face.hpp"
+
+namespace holdfast {
+
+using std::chrono::nanoseconds;
+
+namespace {
+
+constexpr std::uint32_t reader = 1;
+constexpr std::uint32_t writer = lock_capacity;
+
+current_hold latest_of(const std::shared_ptr<core::lockable>& state, core::kept_holds& among) {
+    const token newest = among.latest();
+    return newest.value() == 0 ? current_hold() : current_hold(state, among, newest);
+}
+
+} // namespace
+
+result<held> exclusive_access::acquire(std::stop_token stop) {
+    return core::acquire(*state_, writer, core::patience_of(std::move(stop)));
+}
+
+result<held> exclusive_access::try_acquire() {
+    return core::acquire(*state_, writer, core::no_patience());
+}
+
+result<held> exclusive_access::acquire_within(nanoseconds duration, std::stop_token stop) {
+    return core::acquire_within(*state_, writer, duration, std::move(stop));
+}
+
+void exclusive_access::lock() {
+    state_->exclusive.keep(acquire().value());
+}
+
+bool exclusive_access::try_lock() {
+    return core::keep_or_throw(state_->exclusive, try_acquire());
+}
+
+bool exclusive_access::lock_within(nanoseconds duration) {
+    return core::keep_or_throw(state_->exclusive, acquire_within(duration, {}));
+}
+
+void exclusive_access::unlock() noexcept {
+    static_cast<void>(state_->exclusive.give_back().release());
+}
+
+current_hold exclusive_access::current() const {
+    return latest_of(state_, state_->exclusive);
+}
+
+const resource_name& exclusive_access::name() const noexcept {
+    return state_->name();
+}
+
+result<held> shared_mutex::acquire_shared(std::stop_token stop) {
+    return core::acquire(*state_, reader, core::patience_of(std::move(stop)));
+}
+
+result<held> shared_mutex::try_acquire_shared() {
+    return core::acquire(*state_, reader, core::no_patience());
+}
+
+result<held> shared_mutex::acquire_shared_within(nanoseconds duration, std::stop_token stop) {
+    return core::acquire_within(*state_, reader, duration, std::move(stop));
+}
+
+void shared_mutex::lock_shared() {
+    state_->shared.keep(acquire_shared().value());
+}
+
+bool shared_mutex::try_lock_shared() {
+    return core::keep_or_throw(state_->shared, try_acquire_shared());
+}
+
+bool shared_mutex::lock_shared_within(nanoseconds duration) {
+    return core::keep_or_throw(state_->shared, acquire_shared_within(duration, {}));
+}
+
+void shared_mutex::unlock_shared() noexcept {
+    static_cast<void>(state_->shared.give_back().release());
+}
+
+current_hold shared_mutex::current_shared() const {
+    return latest_of(state_, state_->shared);
+}
+
+} // namespace holdfast
