@@ -1,0 +1,155 @@
+#include "engine.hpp"
+
+#include <algorithm>
+#include <system_error>
+
+#include <signal.h>
+
+#include "waiting.hpp"
+
+namespace holdfast::local {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+
+/// Those ahead of a claim that nobody drives are watched at most this long after its append; while the claims
+/// of the program all have a thread that waits for them, the thread looks less and less often.
+constexpr nanoseconds first_pause = milliseconds(2);
+constexpr nanoseconds longest_pause = milliseconds(64);
+
+constexpr instant forever = instant::max();
+
+instant present() noexcept {
+    return now(clock_source::monotonic);
+}
+
+std::vector<std::shared_ptr<attended>> all_attended(engine_state& state) {
+    std::vector<std::shared_ptr<attended>> all;
+    const core::latch_guard locked(state.guard);
+    std::erase_if(state.sessions, [&all](const auto& each) {
+        auto alive = each.lock();
+        const bool gone = alive == nullptr;
+        if (!gone) {
+            all.push_back(std::move(alive));
+        }
+        return gone;
+    });
+    return all;
+}
+
+void ring(engine_state& state) noexcept {
+    state.control.fetch_add(cell::poke);
+    futex_wake_all(state.control);
+    word32* const bell = state.bell.load();
+    if (bell != nullptr && bell != &state.control) {
+        bell->fetch_add(cell::poke);
+        futex_wake_all(*bell);
+    }
+}
+
+void run(engine_state& state) {
+    nanoseconds pause = first_pause;
+    instant adopt_at = forever;
+    nanoseconds late{};
+    std::vector<futex_watch> watches;
+    while (!state.stop.load()) {
+        const std::uint32_t control = state.control.load();
+        watches.clear();
+        attendance turn{.watches = watches, .until = forever, .now = present(), .late = late};
+        if (adopt_at == forever && state.called.load()) {
+            adopt_at = turn.now + pause;
+        }
+        if (turn.now >= adopt_at) {
+            adopt_at = forever;
+            state.called.store(false);
+            turn.adopt = true;
+        }
+        turn.until = adopt_at;
+        for (const auto& each : all_attended(state)) {
+            each->attend(turn);
+        }
+        if (turn.adopt) {
+            pause = turn.adopted ? first_pause : std::min(2 * pause, longest_pause);
+        }
+        // The first word is the one that every kernel can sleep on without a nap; whoever rings the control
+        // rings it too.
+        if (watches.empty()) {
+            watches.push_back({&state.control, control});
+        }
+        state.bell.store(watches.front().word);
+        if (state.control.load() != control) {
+            late = nanoseconds::zero();
+            continue;
+        }
+        futex_wait_any(watches, turn.until);
+        pass_on_deaths(*state.memory, watches);
+        late = turn.until == forever ? nanoseconds::zero() : present() - turn.until;
+    }
+}
+
+void* thread_main(void* argument) {
+    const std::unique_ptr<std::shared_ptr<engine_state>> state(
+        static_cast<std::shared_ptr<engine_state>*>(argument));
+    (*state)->lives.register_this_thread();
+    (*state)->started.store(true, std::memory_order_release);
+    (*state)->started.notify_all();
+    run(**state);
+    (*state)->lives.unregister_this_thread();
+    return nullptr;
+}
+
+} // namespace
+
+void attendance::sleep_on(word32& word, std::uint32_t value) {
+    if (watches.size() < max_watches) {
+        watches.push_back({&word, value});
+    } else {
+        until = std::min(until, now + fallback_nap);
+    }
+}
+
+engine::engine(std::shared_ptr<segment> memory)
+    : state_(std::make_shared<engine_state>(std::move(memory))), mark_(core::process_mark()) {
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    auto argument = std::make_unique<std::shared_ptr<engine_state>>(state_);
+    const int failed = pthread_create(&thread_, nullptr, thread_main, argument.get());
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    if (failed != 0) {
+        throw std::system_error(failed, std::generic_category(), "no thread left for the local store");
+    }
+    static_cast<void>(argument.release());
+    state_->started.wait(false, std::memory_order_acquire);
+}
+
+engine::~engine() {
+    if (forked()) {
+        return; // The thread is the parent's.
+    }
+    state_->stop.store(true);
+    ring(*state_);
+    if (on_thread()) {
+        pthread_detach(thread_); // The last reference went away in an event: it ends by itself.
+    } else {
+        pthread_join(thread_, nullptr);
+    }
+}
+
+void engine::add(const std::shared_ptr<attended>& what) {
+    {
+        const core::latch_guard locked(state_->guard);
+        state_->sessions.push_back(what);
+    }
+    ring(*state_);
+}
+
+void engine::call_thread() noexcept {
+    if (!state_->called.exchange(true)) {
+        ring(*state_);
+    }
+}
+
+} // namespace holdfast::local

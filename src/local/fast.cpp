@@ -1,0 +1,126 @@
+#include "fast.hpp"
+
+#include <thread>
+
+#include "line.hpp"
+
+namespace holdfast::local {
+namespace {
+
+class exclusive_fast_path final : public fast_path, public std::enable_shared_from_this<exclusive_fast_path> {
+  public:
+    exclusive_fast_path(std::shared_ptr<seat> on, std::shared_ptr<followed_holds> followed,
+                        std::uint32_t record)
+        : seat_(std::move(on)), followed_(std::move(followed)), record_(record),
+          at_(seat_->memory().data().records[record]), word_(at_.word),
+          base_(seat_->memory().data().records[record].base.load(std::memory_order_acquire)) {}
+
+    token try_acquire(std::uint64_t& ticket) noexcept override {
+        std::uint64_t seen = word_.load(std::memory_order_relaxed);
+        if (tag_of(seen) != tag::free || sequence_of(seen) >= max_sequence || seat_->forked() ||
+            !seat_->alive()) {
+            return {};
+        }
+        const std::uint64_t sequence = sequence_of(seen) + 1;
+        const std::uint64_t mine = sole_word(sequence, seat_->slot_index());
+        if (!word_.compare_exchange_strong(seen, mine, std::memory_order_seq_cst,
+                                           std::memory_order_relaxed)) {
+            return {};
+        }
+        // Either we see here that we have been declared expired, or whoever declares it sees our swap.
+        if (!seat_->alive()) {
+            remove(mine);
+            return {};
+        }
+        tell_watchers();
+        ticket = mine;
+        return token(base_ + sequence);
+    }
+
+    bool release(std::uint64_t ticket) noexcept override {
+        if (seat_->forked()) {
+            return false;
+        }
+        forget_follower(ticket);
+        const bool done = word_.compare_exchange_strong(ticket, free_word(sequence_of(ticket)),
+                                                        std::memory_order_seq_cst, std::memory_order_relaxed);
+        if (done) {
+            tell_watchers();
+        }
+        return done;
+    }
+
+    bool holds(std::uint64_t ticket) const noexcept override {
+        if (seat_->forked() || !seat_->alive()) {
+            return false;
+        }
+        const std::uint64_t seen = word_.load(std::memory_order_acquire);
+        if (tag_of(seen) != tag::line) {
+            return seen == ticket;
+        }
+        // Somebody waits behind us: the claim stands in a line now.
+        line now;
+        return read_line(seat_->memory(), record_, now) &&
+               now.is_head(seat_->slot_index(), sequence_of(ticket));
+    }
+
+    void follow(std::uint64_t ticket, std::shared_ptr<claim_events> entry) override {
+        if (seat_->forked()) {
+            entry->on_lost(loss_reason::forked);
+            return;
+        }
+        // The fast path itself reads no clock; to be told of a loss costs more than that anyway.
+        note_since(at_, sequence_of(ticket));
+        followed_->add(record_, sequence_of(ticket), entry, {shared_from_this(), &followers_});
+    }
+
+    void remove(std::uint64_t ticket) noexcept override {
+        if (seat_->forked()) {
+            return;
+        }
+        forget_follower(ticket);
+        // Without a free block the line cannot be rewritten now; others free theirs within microseconds.
+        // Should it last, the hold ends with the session.
+        for (int turn = 0; turn < 100; ++turn) {
+            if (remove_claim(seat_->memory(), record_, seat_->as_editor(), seat_->slot_index(),
+                             sequence_of(ticket)) != change_result::no_space) {
+                return;
+            }
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+    }
+
+  private:
+    /// Before the line is touched, so that nobody takes the release for a loss. One load of a word beside
+    /// those that every release reads, unless a hold of this path is followed; whoever releases comes after
+    /// whoever followed, so the load needs no order.
+    void forget_follower(std::uint64_t ticket) noexcept {
+        if (followers_.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+            followed_->forget(record_, sequence_of(ticket));
+        }
+    }
+
+    /// One load from the cache line that we have just written to.
+    void tell_watchers() noexcept {
+        if ((at_.watch.load(std::memory_order_seq_cst) & cell::asleep) != 0) [[unlikely]] {
+            poke_watchers(at_);
+        }
+    }
+
+    const std::shared_ptr<seat> seat_;
+    const std::shared_ptr<followed_holds> followed_;
+    followed_holds::count followers_{0};
+    const std::uint32_t record_;
+    local::record& at_;
+    word64& word_;
+    const std::uint64_t base_;
+};
+
+} // namespace
+
+std::shared_ptr<fast_path> make_fast_path(std::shared_ptr<seat> on, std::shared_ptr<followed_holds> followed,
+                                          std::uint32_t record) {
+    return std::make_shared<exclusive_fast_path>(std::move(on), std::move(followed), record);
+}
+
+} // namespace holdfast::local

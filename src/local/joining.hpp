@@ -1,0 +1,36 @@
+// The edit that puts a claim at the end of its line. One thread uses one, once.
+#pragma once
+
+#include <cstdint>
+
+#include <holdfast/store.hpp>
+
+#include "line.hpp"
+#include "seat.hpp"
+
+namespace holdfast::local {
+
+class joining final : public line_edit {
+  public:
+    enum class verdict { joined, busy, misfit, line_full, no_cell, expired, worn_out };
+
+    joining(const seat& from, const claim& what, bool only_if_free)
+        : from_(from), what_(what), only_if_free_(only_if_free) {}
+
+    bool apply(line& now) override;
+
+    verdict came_to = verdict::busy;
+    bool holds = false;
+    std::uint64_t sequence = 0;
+    std::uint32_t cell = 0; ///< Ours, also when it was not needed in the end.
+    std::uint32_t others_capacity = 0;
+
+  private:
+    verdict decide(line& now);
+
+    const seat& from_;
+    const claim& what_;
+    const bool only_if_free_;
+};
+
+} // namespace holdfast::local
