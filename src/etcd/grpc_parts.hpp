@@ -1,0 +1,201 @@
+// The gRPC side of rpc.hpp: its transport and its streams. Only rpc.cpp and rpc_stream.cpp include it,
+// because gRPC's headers are the slowest to compile of all that we use.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <set>
+#include <vector>
+
+#include <signal.h>
+
+#include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/client_callback.h>
+
+#include "rpc.hpp"
+
+#include "core/boottime.hpp"
+
+#if defined(HOLDFAST_TELL_TSAN)
+#include <sanitizer/tsan_interface.h>
+#endif
+
+namespace holdfast::etcd {
+
+// What is handed to gRPC on one thread comes back on another. gRPC orders the two, in ways that
+// ThreadSanitizer cannot see because the library is not instrumented; these two tell it, for one call or
+// stream at a time.
+inline void hand_over([[maybe_unused]] void* what) {
+#if defined(HOLDFAST_TELL_TSAN)
+    __tsan_release(what);
+#endif
+}
+/// Drops a reference that may be the last where ThreadSanitizer sees the count: the other owners are
+/// instrumented.
+void let_go(std::shared_ptr<void> last);
+inline void take_over([[maybe_unused]] void* what) {
+#if defined(HOLDFAST_TELL_TSAN)
+    __tsan_acquire(what);
+#endif
+}
+
+using generic_stub = grpc::TemplatedGenericStub<grpc::ByteBuffer, grpc::ByteBuffer>;
+
+// gRPC starts threads whenever it likes, and they inherit the mask of the thread that calls it: signals are
+// the program's business, so none may land on them.
+class quiet_scope {
+  public:
+    quiet_scope() {
+        sigset_t all;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before_);
+    }
+    ~quiet_scope() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+    quiet_scope(const quiet_scope&) = delete;
+    quiet_scope& operator=(const quiet_scope&) = delete;
+
+  private:
+    sigset_t before_{};
+};
+
+grpc::ByteBuffer to_buffer(const std::string& bytes);
+std::string to_string(const grpc::ByteBuffer& buffer);
+/// True when it is certain that the call never reached a connection.
+bool surely_not_sent(const grpc::Status& status);
+std::shared_ptr<grpc::Channel> make_channel(const settings& how, const std::string& endpoint);
+/// Before gRPC's first use in the process.
+void prefer_system_resolver(const std::vector<std::string>& endpoints);
+
+// Something that can be cancelled and that the transport waits for.
+class in_flight {
+  public:
+    virtual ~in_flight() = default;
+    virtual void cancel_now() = 0;
+};
+
+struct unary;
+
+class grpc_transport final : public transport {
+  public:
+    explicit grpc_transport(const settings& how) : how_(how), channels_(how.endpoints.size()) {
+        prefer_system_resolver(how_.endpoints);
+    }
+    ~grpc_transport() override;
+
+    void call(const char* method, std::string request, instant deadline, repeat again,
+              completion done) override;
+    std::shared_ptr<stream> open(const char* method, bool needs_leader, stream_events events) override;
+    void avoid_endpoint() override { avoid(current_.load()); }
+    void drop_token() override {
+        const std::lock_guard lock(mutex_);
+        token_.clear();
+        auth_off_ = false;
+    }
+
+    void callback_begins();
+    void callback_ends();
+    std::shared_ptr<grpc::Channel> channel(std::size_t endpoint);
+    const std::string& name_of(std::size_t endpoint) const { return how_.endpoints[endpoint]; }
+    std::size_t current() const { return current_.load(); }
+    void avoid(std::size_t endpoint) {
+        current_.compare_exchange_strong(endpoint, (endpoint + 1) % how_.endpoints.size());
+    }
+
+    // False when the transport is closing: then nothing may be started.
+    bool enter(const std::shared_ptr<in_flight>& one);
+    void leave(const std::shared_ptr<in_flight>& one);
+
+    using token_waiter = std::function<void(const outcome& failure)>;
+    // Sets the token to send; false when there has to be one, and is none.
+    bool token_for(std::string& token);
+    // Calls `then` when token_for() has something to say, or with the reason why it will not.
+    void with_token(instant deadline, token_waiter then);
+    instant soon() const { return boottime() + how_.op_timeout; }
+
+  private:
+    void start(const std::shared_ptr<unary>& one);
+    void finished(const std::shared_ptr<unary>& one, const grpc::Status& status);
+    void finish(const std::shared_ptr<unary>& one, outcome what);
+    void authenticate(instant deadline);
+    void authenticated(outcome what);
+
+    const settings how_;
+    std::atomic<std::size_t> current_{0};
+
+    std::mutex mutex_;
+    std::condition_variable empty_;
+    std::vector<std::shared_ptr<grpc::Channel>> channels_;
+    std::set<std::shared_ptr<in_flight>> running_;
+    int callbacks_ = 0;
+    bool closing_ = false;
+    std::string token_;
+    bool auth_off_ = false; // The server takes everybody, and a token would be an error.
+    bool authenticating_ = false;
+    std::vector<token_waiter> token_waiters_;
+};
+
+// Stands around everything that runs on gRPC's threads: the transport, and with it the last reference to a
+// channel, must not go away inside of it.
+class callback_mark {
+  public:
+    explicit callback_mark(grpc_transport& owner);
+    ~callback_mark();
+    callback_mark(const callback_mark&) = delete;
+    callback_mark& operator=(const callback_mark&) = delete;
+    static bool inside_one() noexcept;
+    static void mark_thread() noexcept;
+
+  private:
+    grpc_transport& owner_;
+};
+
+class grpc_stream final : public stream,
+                          public in_flight,
+                          public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
+                          public std::enable_shared_from_this<grpc_stream> {
+  public:
+    grpc_stream(grpc_transport& owner, const char* method, bool needs_leader, stream_events events)
+        : owner_(owner), method_(method), endpoint_(owner.current()), events_(std::move(events)) {
+        if (needs_leader) {
+            context_->AddMetadata("hasleader", "true");
+        }
+    }
+
+    void begin(const std::string& token);
+    void fail(outcome why);
+    void queue(std::string bytes) override;
+    void flush() override;
+    void cancel() override { cancel_now(); }
+    void cancel_now() override;
+
+    void OnReadDone(bool ok) override;
+    void OnWriteDone(bool ok) override;
+    void OnDone(const grpc::Status& status) override;
+
+  private:
+    void write_next();
+    void drop_hold_if_idle();
+
+    grpc_transport& owner_;
+    const char* method_;
+    const std::size_t endpoint_;
+    stream_events events_;
+    std::unique_ptr<grpc::ClientContext> context_ = std::make_unique<grpc::ClientContext>();
+    grpc::ByteBuffer in_;
+    grpc::ByteBuffer out_;
+    std::shared_ptr<grpc_stream> self_; // Until OnDone.
+
+    std::mutex mutex_;
+    std::deque<std::string> queue_;
+    bool started_ = false;
+    bool writing_ = false;
+    bool ended_ = false; // The server's side is closed; nothing more is written.
+    bool held_ = false;  // The hold that lets writes start outside of reactions.
+};
+
+} // namespace holdfast::etcd

@@ -1,0 +1,231 @@
+#include "mirror.hpp"
+
+#include <algorithm>
+#include <span>
+#include <tuple>
+
+#include "keys.hpp"
+#include "value.hpp"
+
+namespace holdfast::etcd {
+namespace {
+
+constexpr std::size_t broken_remembered = 64;
+
+} // namespace
+
+void mirror::restart() {
+    followed_ = false;
+    early_.clear();
+}
+
+void mirror::load(const std::vector<key_value>& keys, std::int64_t revision) {
+    if (revision < revision_) {
+        for (const auto& [key, what] : expected_) {
+            ended_.push_back({key, verdict::kind::replaced});
+        }
+        expected_.clear();
+        waiting_ = 0;
+    }
+    places_.clear();
+    keys_.clear();
+    born_.clear();
+    kept_.clear();
+    moved_.clear();
+    head_ = 0;
+    revision_ = revision;
+    std::vector<const key_value*> order;
+    order.reserve(keys.size());
+    for (const key_value& kv : keys) {
+        order.push_back(&kv);
+    }
+    std::ranges::sort(order, [](const key_value* left, const key_value* right) {
+        return std::tie(left->create_revision, left->key) < std::tie(right->create_revision, right->key);
+    });
+    for (const key_value* kv : order) {
+        put(*kv);
+    }
+    unseen_.clear();
+    for (const auto& [key, what] : expected_) {
+        unseen_.push_back(key);
+    }
+    followed_ = true;
+    std::vector<watch_event> early;
+    early.swap(early_);
+    apply(early);
+}
+
+void mirror::apply(const std::vector<watch_event>& events) {
+    if (!followed_) {
+        early_.insert(early_.end(), events.begin(), events.end());
+        return;
+    }
+    // All events of one revision come in one message, so the revision is passed only after the last of them.
+    std::int64_t reached = revision_;
+    for (const watch_event& event : events) {
+        if (event.kv.mod_revision > revision_) {
+            apply_one(event);
+            reached = std::max(reached, event.kv.mod_revision);
+        }
+    }
+    revision_ = reached;
+}
+
+void mirror::apply_one(const watch_event& event) {
+    if (event.deleted) {
+        erase(event.kv.key);
+    } else if (const auto known = born_.find(event.kv.key); known == born_.end()) {
+        put(event.kv);
+    } else {
+        change(event.kv, known->second);
+    }
+}
+
+// A resize has written another capacity, a holder another proposal, or a break another lease.
+void mirror::change(const key_value& kv, std::int64_t create_revision) {
+    if (const auto found = place_of(prefix_, kv)) {
+        places_[find(create_revision, kv.key)] = found->place;
+        if (found->kept) {
+            kept_.insert(kv.key);
+        }
+    }
+    mark_moved(kv);
+}
+
+void mirror::mark_moved(const key_value& kv) {
+    if (kv.lease == 0 || kv.mod_revision == kv.create_revision) {
+        return;
+    }
+    const auto text = parse_claim(std::string_view(kv.key).substr(prefix_.size()));
+    if (text && text->lease != kv.lease) {
+        moved_.insert(kv.key);
+    }
+}
+
+bool mirror::was_broken(const std::string& key) const {
+    return std::ranges::find(broken_, key) != broken_.end();
+}
+
+void mirror::put(const key_value& kv) {
+    const auto found = place_of(prefix_, kv);
+    if (!found) {
+        return;
+    }
+    // Create revisions rise with the events, so this is the end of the line but for keys of one transaction.
+    const std::size_t at = find(kv.create_revision, kv.key);
+    places_.insert(places_.begin() + static_cast<std::ptrdiff_t>(at), found->place);
+    keys_.emplace(keys_.begin() + static_cast<std::ptrdiff_t>(at), kv.create_revision, kv.key);
+    born_[kv.key] = kv.create_revision;
+    if (found->kept) {
+        kept_.insert(kv.key);
+    }
+    mark_moved(kv);
+}
+
+void mirror::erase(const std::string& key) {
+    const auto known = born_.find(key);
+    if (known == born_.end()) {
+        return;
+    }
+    const std::size_t at = find(known->second, key);
+    born_.erase(known);
+    kept_.erase(key);
+    const bool broken = moved_.erase(key) > 0;
+    if (broken) {
+        broken_.push_back(key);
+        if (broken_.size() > broken_remembered) {
+            broken_.erase(broken_.begin());
+        }
+    }
+    if (expected_.contains(key)) {
+        forget(key);
+        ended_.push_back({key, broken ? verdict::kind::broken : verdict::kind::gone});
+    }
+    if (at == head_) {
+        keys_[head_].second.clear();
+        ++head_;
+        if (head_ > 64 && head_ * 2 > places_.size()) {
+            places_.erase(places_.begin(), places_.begin() + static_cast<std::ptrdiff_t>(head_));
+            keys_.erase(keys_.begin(), keys_.begin() + static_cast<std::ptrdiff_t>(head_));
+            head_ = 0;
+        }
+        return;
+    }
+    places_.erase(places_.begin() + static_cast<std::ptrdiff_t>(at));
+    keys_.erase(keys_.begin() + static_cast<std::ptrdiff_t>(at));
+}
+
+std::size_t mirror::find(std::int64_t create_revision, std::string_view key) const {
+    const auto first = keys_.begin() + static_cast<std::ptrdiff_t>(head_);
+    const auto found = std::lower_bound(
+        first, keys_.end(), std::pair(create_revision, key), [](const auto& left, const auto& right) {
+            return left.first != right.first ? left.first < right.first : left.second < right.second;
+        });
+    return static_cast<std::size_t>(found - keys_.begin());
+}
+
+void mirror::expect(const std::string& key, std::int64_t create_revision) {
+    forget(key);
+    expected_[key] = wanted{create_revision, false};
+    ++waiting_;
+    unseen_.push_back(key);
+}
+
+void mirror::forget(const std::string& key) {
+    const auto wanted = expected_.find(key);
+    if (wanted == expected_.end()) {
+        return;
+    }
+    waiting_ -= wanted->second.granted ? 0 : 1;
+    expected_.erase(wanted);
+}
+
+std::vector<verdict> mirror::take() {
+    std::vector<verdict> news;
+    news.swap(ended_);
+    if (!followed_ || expected_.empty()) {
+        return news;
+    }
+    verify_unseen(news);
+    const std::span<const core::place> line(places_.data() + head_, places_.size() - head_);
+    const std::size_t granted = granted_places(line, kept_at_head());
+    for (std::size_t i = 0; i < granted && waiting_ > 0; ++i) {
+        const auto wanted = expected_.find(keys_[head_ + i].second);
+        if (wanted != expected_.end() && !wanted->second.granted) {
+            wanted->second.granted = true;
+            --waiting_;
+            news.push_back({wanted->first, verdict::kind::granted});
+        }
+    }
+    return news;
+}
+
+std::size_t mirror::kept_at_head() const {
+    std::size_t count = 0;
+    while (count < kept_.size() && head_ + count < keys_.size() &&
+           kept_.contains(keys_[head_ + count].second)) {
+        ++count;
+    }
+    return count;
+}
+
+// Claims that were gone before they were expected, or that vanished between two watches.
+void mirror::verify_unseen(std::vector<verdict>& news) {
+    std::vector<std::string> later;
+    for (std::string& key : unseen_) {
+        const auto wanted = expected_.find(key);
+        if (wanted == expected_.end() || born_.contains(key)) {
+            continue;
+        }
+        if (wanted->second.create_revision > revision_) {
+            later.push_back(std::move(key));
+            continue;
+        }
+        forget(key);
+        const auto how = was_broken(key) ? verdict::kind::broken : verdict::kind::gone;
+        news.push_back({std::move(key), how});
+    }
+    unseen_.swap(later);
+}
+
+} // namespace holdfast::etcd

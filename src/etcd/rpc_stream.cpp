@@ -1,0 +1,275 @@
+#include "grpc_parts.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+
+#include <arpa/inet.h>
+
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+#include <grpcpp/support/channel_arguments.h>
+
+namespace holdfast::etcd {
+namespace {
+
+constexpr int max_reply_bytes = 32 << 20;
+thread_local int callback_depth = 0;
+
+bool is_literal_address(const std::string& endpoint) {
+    const std::string host = endpoint.substr(0, endpoint.rfind(':'));
+    in_addr v4{};
+    return host.starts_with('[') || inet_pton(AF_INET, host.c_str(), &v4) == 1;
+}
+
+grpc::ChannelArguments channel_arguments(const settings& how) {
+    using std::chrono::duration_cast;
+    using std::chrono::milliseconds;
+    const auto limit = duration_cast<milliseconds>(how.op_timeout).count();
+    grpc::ChannelArguments args;
+    // etcd drops clients that ping more often than every 5 s.
+    args.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 10'000);
+    args.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5'000);
+    args.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+    args.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
+    args.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1'000);
+    // The time that one attempt to connect may take: half of a request's, so that another endpoint gets its
+    // turn.
+    args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS,
+                static_cast<int>(std::clamp<std::int64_t>(limit / 2, 100, 3'000)));
+    // A name that is asked again only every 30 s would hide a server that has moved for longer than most
+    // leases last.
+    args.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, 1'000);
+    args.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+    args.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+    args.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
+    args.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    args.SetMaxReceiveMessageSize(max_reply_bytes);
+    return args;
+}
+
+std::string system_authorities() {
+    static const std::string text = [] {
+        std::string out;
+        if (std::FILE* file = std::fopen("/etc/ssl/certs/ca-certificates.crt", "re")) {
+            char block[4096];
+            for (std::size_t n = 0; (n = std::fread(block, 1, sizeof block, file)) > 0;) {
+                out.append(block, n);
+            }
+            std::fclose(file);
+        }
+        return out;
+    }();
+    return text;
+}
+
+} // namespace
+
+grpc::ByteBuffer to_buffer(const std::string& bytes) {
+    const grpc::Slice slice(bytes);
+    return grpc::ByteBuffer(&slice, 1);
+}
+
+std::string to_string(const grpc::ByteBuffer& buffer) {
+    std::string out;
+    std::vector<grpc::Slice> slices;
+    if (buffer.Valid() && buffer.Dump(&slices).ok()) {
+        out.reserve(buffer.Length());
+        for (const grpc::Slice& slice : slices) {
+            out.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+        }
+    }
+    return out;
+}
+
+// gRPC's own resolver ignores nsswitch.conf and asks for names that the system knows. The only switch it has
+// is this variable, read when gRPC starts; a value that the user has set wins, and literal addresses need no
+// resolver.
+void prefer_system_resolver(const std::vector<std::string>& endpoints) {
+    static std::once_flag once;
+    if (!std::ranges::all_of(endpoints, is_literal_address)) {
+        std::call_once(once, [] { setenv("GRPC_DNS_RESOLVER", "native", 0); });
+    }
+}
+
+std::shared_ptr<grpc::Channel> make_channel(const settings& how, const std::string& endpoint) {
+    std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::InsecureChannelCredentials();
+    if (how.tls) {
+        grpc::SslCredentialsOptions keys;
+        keys.pem_root_certs = how.ca_pem.empty() ? system_authorities() : how.ca_pem;
+        keys.pem_private_key = how.key_pem;
+        keys.pem_cert_chain = how.cert_pem;
+        credentials = grpc::SslCredentials(keys);
+    }
+    return grpc::CreateCustomChannel("dns:///" + endpoint, credentials, channel_arguments(how));
+}
+
+// gRPC tells only in its words when no connection could be had for a call. Whatever else ended it, and a
+// deadline above all, it may have been sent.
+bool surely_not_sent(const grpc::Status& status) {
+    const std::string& text = status.error_message();
+    return status.error_code() == grpc::StatusCode::UNAVAILABLE &&
+           (text.starts_with("failed to connect to all addresses") ||
+            text.starts_with("DNS resolution failed"));
+}
+
+callback_mark::callback_mark(grpc_transport& owner) : owner_(owner) {
+    ++callback_depth;
+    owner_.callback_begins();
+}
+
+callback_mark::~callback_mark() {
+    --callback_depth;
+    owner_.callback_ends();
+}
+
+void callback_mark::mark_thread() noexcept {
+    ++callback_depth;
+}
+
+bool callback_mark::inside_one() noexcept {
+    return callback_depth > 0;
+}
+
+void grpc_stream::begin(const std::string& token) {
+    const quiet_scope quiet;
+    if (!token.empty()) {
+        context_->AddMetadata("token", token);
+    }
+    self_ = shared_from_this();
+    generic_stub stub(owner_.channel(endpoint_));
+    stub.PrepareBidiStreamingCall(context_.get(), method_, {}, this);
+    AddHold();
+    {
+        const std::lock_guard lock(mutex_);
+        held_ = true;
+    }
+    hand_over(this);
+    StartRead(&in_);
+    StartCall();
+    {
+        const std::lock_guard lock(mutex_);
+        started_ = true;
+    }
+    write_next();
+}
+
+void grpc_stream::cancel_now() {
+    const std::lock_guard lock(mutex_);
+    if (context_) {
+        context_->TryCancel();
+    }
+}
+
+void grpc_stream::fail(outcome why) {
+    {
+        const std::lock_guard lock(mutex_);
+        ended_ = true;
+        queue_.clear();
+    }
+    const auto closed = std::move(events_.on_closed);
+    events_ = {};
+    closed(why);
+}
+
+void grpc_stream::queue(std::string bytes) {
+    const std::lock_guard lock(mutex_);
+    if (!ended_) {
+        queue_.push_back(std::move(bytes));
+    }
+}
+
+void grpc_stream::flush() {
+    const quiet_scope quiet;
+    write_next();
+}
+
+// One write at a time, started outside the lock; whoever sets writing_ starts it.
+void grpc_stream::write_next() {
+    {
+        const std::lock_guard lock(mutex_);
+        if (!started_ || writing_ || ended_ || queue_.empty()) {
+            return;
+        }
+        writing_ = true;
+        out_ = to_buffer(queue_.front());
+        queue_.pop_front();
+    }
+    hand_over(this);
+    StartWrite(&out_);
+}
+
+void grpc_stream::OnReadDone(bool ok) {
+    take_over(this);
+    const callback_mark mark(owner_);
+    if (ok) {
+        std::string bytes;
+        {
+            const std::lock_guard lock(mutex_);
+            bytes = to_string(in_);
+            in_.Clear();
+        }
+        events_.on_message(bytes);
+        hand_over(this);
+        StartRead(&in_);
+        return;
+    }
+    {
+        const std::lock_guard lock(mutex_);
+        ended_ = true;
+        queue_.clear();
+    }
+    drop_hold_if_idle();
+}
+
+void grpc_stream::OnWriteDone(bool ok) {
+    take_over(this);
+    const callback_mark mark(owner_);
+    {
+        const std::lock_guard lock(mutex_);
+        writing_ = false;
+        // A write that failed means that the stream is over; the reader hears of it too.
+        ended_ = ended_ || !ok;
+    }
+    write_next();
+    drop_hold_if_idle();
+}
+
+void grpc_stream::drop_hold_if_idle() {
+    {
+        const std::lock_guard lock(mutex_);
+        if (!held_ || !ended_ || writing_) {
+            return;
+        }
+        held_ = false;
+    }
+    hand_over(this);
+    RemoveHold();
+}
+
+void grpc_stream::OnDone(const grpc::Status& status) {
+    take_over(this);
+    const callback_mark mark(owner_);
+    std::shared_ptr<grpc_stream> keep = std::move(self_);
+    outcome why;
+    std::unique_ptr<grpc::ClientContext> ended;
+    {
+        const std::lock_guard lock(mutex_);
+        why = {static_cast<rpc_code>(status.error_code()),
+               status.error_message(),
+               {},
+               owner_.name_of(endpoint_),
+               !surely_not_sent(status)};
+        ended = std::move(context_);
+    }
+    ended.reset(); // See grpc_transport::finish().
+    if (why.code == rpc_code::unavailable) {
+        owner_.avoid(endpoint_);
+    }
+    fail(why);
+    hand_over(this);
+    owner_.leave(keep);
+    let_go(std::move(keep));
+}
+
+} // namespace holdfast::etcd
