@@ -1,0 +1,201 @@
+// Keeping claims alive, and looking at what no message tells.
+#include "claim_record.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "who.hpp"
+
+#include "core/boottime.hpp"
+
+namespace holdfast::redis {
+
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+
+namespace {
+
+// What may lie between the core's reading of the clock and ours when a claim is handed over.
+constexpr milliseconds handing_over{1};
+// How many claims one script renews: few enough that nobody else waits noticeably for the server.
+constexpr std::size_t together = 64;
+
+} // namespace
+
+result<renewal> session::renew(instant give_up) {
+    const instant sent_at = boottime();
+    const auto all = std::make_shared<batch>();
+    engine_->io->submit([self = shared_from_this(), all, give_up] {
+        ++all->left;
+        self->engine_->commands().request(
+            {"SET", note_key(self->text_), self->note_, "PX", self->ttl_text_}, give_up,
+            [self, all](const result<reply>& outcome, instant) { self->finish(all, outcome); });
+        const auto records = self->records_; // Events may change them.
+        std::vector<record_ptr> alike;
+        for (const auto& [number, of] : records) {
+            if (self->is_over(*of)) {
+                self->give_up(of);
+            } else if (of->at == phase::waiting || of->at == phase::holding) {
+                ++all->left;
+                of->polling = true;
+                if (of->at == phase::holding && of->weight == of->capacity && !of->proposes) {
+                    alike.push_back(of);
+                } else {
+                    self->ask(of, {.what = purpose::renew, .give_up = give_up, .part_of = all});
+                }
+            }
+            if (alike.size() == together) {
+                self->renew_together(std::exchange(alike, {}), give_up, all, false);
+            }
+        }
+        if (!alike.empty()) {
+            self->renew_together(std::move(alike), give_up, all, false);
+        }
+        self->finish(all, reply{});
+    });
+    if (const auto done = wait_for(all, give_up); !done) {
+        return done.error();
+    }
+    return renewal{.sent_at = sent_at, .ttl = ttl_};
+}
+
+// Claims that each hold a gate alone. Whatever has become of one of them, its own renewal tells.
+void session::renew_together(std::vector<record_ptr> claims, instant give_up, const batch_ptr& all,
+                             bool whole) {
+    const auto ask_alone = [](session& self, const record_ptr& of, instant until, const batch_ptr& part_of) {
+        if (of->at == phase::waiting || of->at == phase::holding) {
+            self.ask(of, {.what = purpose::renew, .give_up = until, .part_of = part_of});
+        } else {
+            of->polling = false;
+            self.finish(part_of, reply{}); // It was removed meanwhile.
+        }
+    };
+    if (claims.size() == 1) {
+        ask_alone(*this, claims.front(), give_up, all);
+        return;
+    }
+    const std::string keys = std::to_string(2 * claims.size());
+    std::vector<std::string_view> words{whole ? "EVAL" : "EVALSHA",
+                                        whole ? renew_many_script.text : renew_many_script.sha1, keys};
+    for (const record_ptr& of : claims) {
+        words.insert(words.end(), {of->gate, of->line});
+    }
+    words.push_back(ttl_text_);
+    for (const record_ptr& of : claims) {
+        words.push_back(of->id);
+    }
+    engine_->commands().request(
+        words, give_up,
+        [self = shared_from_this(), claims, give_up, all, whole, ask_alone](const result<reply>& outcome,
+                                                                            instant sent_at) {
+            if (outcome && outcome->is_error("NOSCRIPT") && !whole) {
+                self->renew_together(claims, give_up, all, true);
+                return;
+            }
+            const bool told = outcome && outcome->items.size() == claims.size();
+            for (std::size_t i = 0; i < claims.size(); ++i) {
+                const record_ptr& of = claims[i];
+                if (told && outcome->items[i].integer > 0) {
+                    self->answered(of, {.what = purpose::renew, .part_of = all}, outcome->items[i], sent_at);
+                } else if (outcome) {
+                    ask_alone(*self, of, give_up, all);
+                } else {
+                    self->answered(of, {.what = purpose::renew, .part_of = all}, outcome, sent_at);
+                }
+            }
+        });
+}
+
+void session::renew_answered(const record_ptr& of, const reply& got, instant sent_at) {
+    if (got.type != reply::kind::integer || (of->at != phase::waiting && of->at != phase::holding)) {
+        return;
+    }
+    const long long code = got.integer;
+    if (code == verdict::broken) {
+        lose(of, loss_reason::broken);
+        return;
+    }
+    if (code == verdict::gone) {
+        lose(of, boottime() >= of->leased_at + ttl_ ? loss_reason::expired : loss_reason::revoked);
+        return;
+    }
+    if (is_over(*of)) {
+        give_up(of); // The answer came too late: what it says revives nothing.
+        return;
+    }
+    if (code < 0 && of->at == phase::holding) {
+        // It was sent while the claim waited, and a message has overtaken the answer.
+        return;
+    }
+    of->leased_at = std::max(of->leased_at, sent_at);
+    tell(of, [sent_at](claim_events& entry) { entry.on_renewed(sent_at); });
+    if (of->at != phase::waiting) {
+        return;
+    }
+    if (code > 0) {
+        grant(of, static_cast<std::uint64_t>(code));
+    } else {
+        plan_poll(of, code);
+    }
+}
+
+// Looks that no message causes: at a foreign holder, and when all leases ahead have ended.
+void session::plan_poll(const record_ptr& of, long long code) {
+    if (of->next_poll) {
+        engine_->io->cancel(*of->next_poll);
+        of->next_poll.reset();
+    }
+    nanoseconds pause{};
+    if (code <= verdict::behind_foreigner) {
+        pause = std::min<nanoseconds>(of->look, milliseconds(verdict::behind_foreigner - code + 1));
+        of->look = std::min<nanoseconds>(2 * of->look, slowest_look);
+    } else if (code <= verdict::look_again) {
+        pause = milliseconds(verdict::look_again - code + 1);
+        of->look = first_look;
+    } else {
+        return;
+    }
+    of->next_poll = engine_->io->call_at(
+        boottime() + pause, [weak = weak_from_this(), weak_of = std::weak_ptr<record>(of)] {
+            const auto due = weak_of.lock();
+            if (!due) {
+                return;
+            }
+            due->next_poll.reset();
+            if (const auto self = weak.lock(); self && due->at == phase::waiting) {
+                self->poll(due);
+            }
+        });
+}
+
+// Messages and answers come on two connections: an answer that is still to come may have been given before
+// the message was. What it says cannot stand for the look; it is taken when the answer has come.
+void session::look(const record_ptr& of) {
+    if (of->at == phase::waiting) {
+        poll(of);
+    } else if (of->at == phase::appending) {
+        of->look_again = true;
+    }
+}
+
+void session::poll(const record_ptr& of) {
+    of->look_again = of->polling;
+    if (!of->polling) {
+        of->polling = true;
+        ask(of, {.what = purpose::renew, .give_up = time_limit()});
+    }
+}
+
+// By our own clock its lease has ended, and the core counts it as lost. In Redis a late renewal may have kept
+// it: it must not be renewed for as long as its handle is kept.
+bool session::is_over(const record& of) const {
+    return (of.at == phase::waiting || of.at == phase::holding) &&
+           boottime() + handing_over >= core::deadline_of(of.leased_at, ttl_);
+}
+
+void session::give_up(const record_ptr& of) {
+    lose(of, loss_reason::expired);
+    ask(of, {.what = purpose::remove, .give_up = time_limit()});
+}
+
+} // namespace holdfast::redis
