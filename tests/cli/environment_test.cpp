@@ -1,0 +1,52 @@
+#include "cli/child_environment.hpp"
+
+#include <gtest/gtest.h>
+
+namespace holdfast::cli {
+namespace {
+
+TEST(held_list, finds_exactly_its_own_entries) {
+    command_environment environment;
+    environment.name = "a b|c%\xff";
+    environment.url = "etcd://h/n s";
+    const std::string additions = environment_additions(environment);
+    const std::string marker = "HOLDFAST_HELD=";
+    const std::string held = additions.substr(additions.find(marker) + marker.size());
+    const std::string list(held.c_str());
+    EXPECT_TRUE(is_held_by_ancestor(list.c_str(), environment.url, environment.name));
+    EXPECT_FALSE(is_held_by_ancestor(list.c_str(), environment.url, "a"));
+    EXPECT_FALSE(is_held_by_ancestor(list.c_str(), "etcd://h/n", environment.name));
+    EXPECT_FALSE(is_held_by_ancestor(nullptr, environment.url, environment.name));
+    EXPECT_FALSE(is_held_by_ancestor("", environment.url, environment.name));
+}
+
+TEST(held_list, grows_with_each_level) {
+    command_environment environment;
+    environment.name = "inner";
+    environment.url = "local:";
+    environment.held_by_ancestors = "local:|outer";
+    const std::string additions = environment_additions(environment);
+    EXPECT_NE(additions.find("HOLDFAST_HELD=local:|outer local:|inner"), std::string::npos);
+}
+
+TEST(environment, holds_the_four_promised_variables) {
+    command_environment environment;
+    environment.name = "n";
+    environment.url = "redis://ann:***@h:6379/0";
+    environment.token = 9007199254740993;
+    environment.ttl = std::chrono::milliseconds(2500);
+    const std::string additions = environment_additions(environment);
+    using namespace std::string_literals;
+    EXPECT_EQ(additions.substr(0, additions.find("HOLDFAST_HELD")),
+              "HOLDFAST_NAME=n\0HOLDFAST_TOKEN=9007199254740993\0HOLDFAST_URL=redis://ann@h:6379/0\0"
+              "HOLDFAST_TTL_MS=2500\0"s);
+}
+
+TEST(environment, url_has_no_password_mark_that_would_be_taken_for_a_password) {
+    EXPECT_EQ(without_password("redis://:***@h:6379"), "redis://h:6379");
+    EXPECT_EQ(without_password("redis://ann:***@h"), "redis://ann@h");
+    EXPECT_EQ(without_password("local:/a"), "local:/a");
+}
+
+} // namespace
+} // namespace holdfast::cli

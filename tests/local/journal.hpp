@@ -1,0 +1,60 @@
+// What workers write down about their holds, in memory that survives them, and the checker that reads it
+// afterwards.
+//
+// It knows nothing of the store: only when an acquire returned, with which token, and when the release was
+// called.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <sys/types.h>
+
+namespace holdfast::testing {
+
+/// Nanoseconds of CLOCK_MONOTONIC.
+std::int64_t monotonic_ns();
+
+struct journal_entry {
+    std::atomic<std::int64_t> pid;
+    std::atomic<std::uint64_t> token;
+    std::atomic<std::int64_t> start; ///< After acquire returned.
+    std::atomic<std::int64_t> end;   ///< Before release was called; 0 when it never was.
+};
+
+class journal {
+  public:
+    /// Opens or makes it. Throws std::system_error.
+    explicit journal(const std::filesystem::path& file);
+    ~journal();
+    journal(const journal&) = delete;
+    journal& operator=(const journal&) = delete;
+
+    /// Notes a hold that began just now; null when the journal is full.
+    journal_entry* begin(std::uint64_t token);
+    static void end(journal_entry* entry);
+
+    struct hold {
+        std::int64_t pid;
+        std::uint64_t token;
+        std::int64_t start;
+        std::int64_t end;
+    };
+    /// Every hold, by token. A hold without an end ended when its process was killed, or is still going on.
+    std::vector<hold> holds(const std::map<pid_t, std::int64_t>& killed_at) const;
+
+  private:
+    struct content;
+    content* content_ = nullptr;
+};
+
+/// What is wrong with these holds of a resource with this capacity, each of weight 1; empty when nothing is.
+/// Tokens are unique; never more than `capacity` at once; with a capacity of 1 a hold that ended before
+/// another began has the lower token.
+std::string violations(const std::vector<journal::hold>& holds, std::size_t capacity);
+
+} // namespace holdfast::testing

@@ -1,0 +1,102 @@
+// Tools of the local store's tests: worker processes, and a look into the segment.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <holdfast/holdfast.hpp>
+
+#include "local/folder.hpp"
+#include "local/line.hpp"
+#include "local/pools.hpp"
+#include "local/segment.hpp"
+#include "support/process.hpp"
+#include "support/temp_dir.hpp"
+#include "support/wait_for.hpp"
+
+namespace holdfast::testing {
+
+/// Generous: only a test that fails takes as long.
+inline constexpr std::chrono::milliseconds patience{20000};
+
+inline instant soon() {
+    return now(clock_source::monotonic) + patience;
+}
+
+/// A worker that holds a name until it is told to release; see worker.cpp.
+class holder {
+  public:
+    holder(const std::string& folder, const std::string& name, std::chrono::milliseconds ttl)
+        : process_({LOCAL_WORKER, "hold", folder, name, std::to_string(ttl.count())},
+                   {.out = redirect::pipe(), .input_pipe = true}) {}
+
+    /// Waits until it holds; its token, 0 if it does not.
+    std::uint64_t token() {
+        const auto line = process_.read_line(patience);
+        return line && line->starts_with("held ") ? std::stoull(line->substr(5)) : 0;
+    }
+    /// Tells it to release, and what it said.
+    std::string release() {
+        process_.write_input("\n");
+        return process_.read_line(patience).value_or("nothing");
+    }
+    child_process& process() { return process_; }
+
+  private:
+    child_process process_;
+};
+
+/// How many claims stand in the line of a name.
+inline std::size_t claims_in(const locks& on, const std::string& name) {
+    const auto all = on.list();
+    if (all) {
+        for (const auto& each : *all) {
+            if (each.name == name) {
+                return each.claims.size();
+            }
+        }
+    }
+    return 0;
+}
+
+/// What dead processes have left in a segment that nobody uses now; empty when there is nothing.
+inline std::string left_overs(const std::string& folder) {
+    namespace l = holdfast::local;
+    {
+        // Whoever opens a session takes back the slots of processes that are gone.
+        const auto locks = connect("local:" + folder);
+        static_cast<void>(locks.mutex("left-overs").try_acquire());
+    }
+    const auto opened = l::open_segment(folder, soon());
+    if (!opened) {
+        return opened.error().message();
+    }
+    const l::segment& in = **opened;
+    std::string found;
+    for (std::uint32_t i = 0; i < l::slot_count; ++i) {
+        if (l::state_of(in.data().slots[i].session.load()) != l::session_state::free) {
+            found += "slot " + std::to_string(i) + " is not free; ";
+        }
+    }
+    for (std::uint32_t i = 0; i < l::record_count; ++i) {
+        if (l::is_published(in, i) && l::tag_of(in.data().records[i].word.load()) != l::tag::free) {
+            found += "'" + l::name_of(in, i).value_or("?") + "' is not free; ";
+        }
+    }
+    for (std::uint32_t i = 0; i < l::block_count; ++i) {
+        if (!in.is_void(in.block_at(i).owner().load())) {
+            found += "block " + std::to_string(i) + " has an owner; ";
+        }
+    }
+    for (std::uint32_t i = 0; i < l::cell_count; ++i) {
+        if (!in.is_void(in.data().cells[i].owner.load())) {
+            found += "cell " + std::to_string(i) + " has an owner; ";
+        }
+    }
+    return found;
+}
+
+} // namespace holdfast::testing
