@@ -1,0 +1,197 @@
+// The lines of the Redis store: against bare commands on one blocking connection, a token queue and
+// redis-py's Lock. Every line starts a server of its own.
+#include "engines.hpp"
+
+#include <stdexcept>
+#include <unistd.h>
+
+#include "checks.hpp"
+#include "redis_wire.hpp"
+#include "support/servers.hpp"
+#include "turns.hpp"
+
+namespace holdfast::bench {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr const char* compare_and_delete =
+    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
+
+/// A replay that does not take and free the lock would measure nothing.
+void require_that_it_locks(redis_wire& wire, const captured_cycle& cycle, const std::string& name) {
+    wire.send(cycle.acquire);
+    const bool taken = wire.send({{"EXISTS", name}}) == 1;
+    wire.send(cycle.release);
+    const bool freed = wire.send({{"EXISTS", name}}) == 0;
+    if (!taken || !freed) {
+        throw std::runtime_error("the captured commands of a cycle do not lock when they are repeated");
+    }
+}
+
+void measure_u1(finding& into, std::chrono::nanoseconds budget) {
+    testing::redis_server server;
+    const auto ours = takers("holdfast", server.url(), "bench-ours")();
+    // The replay uses a name of its own, but of the same length.
+    const auto copied = takers("holdfast", server.url(), "bench-copy")();
+    const captured_cycle same = capture(server.port(), "bench-copy", *copied);
+    redis_wire wire(server.port());
+    require_that_it_locks(wire, same, "bench-copy");
+    const std::string sha = wire.text({"SCRIPT", "LOAD", compare_and_delete});
+    const std::string value = "0123456789abcdef0123456789abcdef.1";
+    const std::vector<command> set{{"SET", "bench-bare", value, "NX", "PX", "10000"}};
+    const std::vector<command> erase{{"EVALSHA", sha, "1", "bench-bare", value}};
+
+    constexpr milliseconds length(100);
+    into.entrants = alternate({{"holdfast",
+                                [&] {
+                                    return cycles(
+                                        [&] {
+                                            ours->acquire();
+                                            ours->release();
+                                        },
+                                        length, 10);
+                                }},
+                               {"same commands",
+                                [&] {
+                                    return cycles(
+                                        [&] {
+                                            wire.send(same.acquire);
+                                            wire.send(same.release);
+                                        },
+                                        length, 10);
+                                }},
+                               {"SET NX PX, EVALSHA",
+                                [&] {
+                                    return cycles(
+                                        [&] {
+                                            wire.send(set);
+                                            wire.send(erase);
+                                        },
+                                        length, 10);
+                                }}},
+                              budget);
+    into.checks.push_back(check_ratio(">= 0.95 x the same commands, one blocking connection", bound::at_least,
+                                      0.95, ratio(into.entrants[0], into.entrants[1], rate_of)));
+    into.checks.push_back(check_ratio(">= 0.85 x bare SET NX PX + EVALSHA", bound::at_least, 0.85,
+                                      ratio(into.entrants[0], into.entrants[2], rate_of)));
+    for (const entrant& each : into.entrants) {
+        into.checks.push_back(
+            check_figure(each.name + ": a pair", bound::none, 0, each.sum().ns_per_turn() / 1000, "us"));
+    }
+}
+
+/// Starts the polling peer, or says why it is not there.
+std::unique_ptr<crew> redis_py(int port, int processes, int threads, std::string& why_not) {
+    // Debian's own interpreter: another one on the path does not see Debian's modules.
+    const std::string python = "/usr/bin/python3";
+    try {
+        if (testing::run_process({python, "-c", "import redis"}, milliseconds(20'000)).status.ok()) {
+            return crew::of_program({python, (own_folder() / "bench-peers" / "redis_py_lock.py").string(),
+                                     std::to_string(port), "bench-redis-py", std::to_string(threads)},
+                                    processes);
+        }
+        why_not = "python3-redis is not installed";
+    } catch (const std::exception& failure) {
+        why_not = failure.what();
+    }
+    return nullptr;
+}
+
+void measure_c44(finding& into, std::chrono::nanoseconds budget) {
+    testing::redis_server server;
+    const auto ours =
+        crew::of_takers("holdfast", server.url(), "bench", 4, 4, server.folder() / "board-ours");
+    redis_wire(server.port()).send({{"RPUSH", "bench-queue", "1"}});
+    const auto queue = crew::of_takers("redis-queue", std::to_string(server.port()), "bench-queue", 4, 4,
+                                       server.folder() / "board-queue");
+    std::string why_not;
+    const auto poller = redis_py(server.port(), 4, 4, why_not);
+
+    constexpr milliseconds length(400);
+    std::vector<contender> contenders{{"holdfast", [&] { return ours->contend(length); }},
+                                      {"BLPOP queue", [&] { return queue->contend(length); }}};
+    if (poller) {
+        contenders.push_back({"redis-py Lock", [&] { return poller->contend(length); }});
+    }
+    into.entrants = alternate(contenders, budget);
+    const entrant& mine = into.entrants[0];
+    into.checks.push_back(check_collisions(*ours));
+    into.checks.push_back(check_ratio(">= 0.7 x a BLPOP token queue", bound::at_least, 0.7,
+                                      ratio(mine, into.entrants[1], rate_of)));
+    into.checks.push_back(
+        check_figure("fair <= 1.1", bound::at_most, 1.1, mine.fairness(&worker_count::turns), ""));
+    into.checks.push_back(check_figure("p99 of waits <= 10 ms", bound::at_most, 10,
+                                       mine.sum().waits.percentile(0.99) / 1e6, "ms"));
+    if (poller) {
+        into.checks.push_back(check_ratio("> redis-py Lock, which polls", bound::at_least, 1,
+                                          ratio(mine, into.entrants[2], rate_of)));
+    } else {
+        into.checks.push_back(not_measured("> redis-py Lock, which polls", why_not));
+    }
+    for (const entrant& each : into.entrants) {
+        into.checks.push_back(check_waits(each));
+    }
+    for (std::size_t peer = 1; peer < into.entrants.size(); ++peer) {
+        into.checks.push_back(check_figure(into.entrants[peer].name + ": fair (0: a worker starved)",
+                                           bound::none, 0, into.entrants[peer].fairness(&worker_count::turns),
+                                           ""));
+    }
+}
+
+void measure_c16(finding& into, std::chrono::nanoseconds budget) {
+    testing::redis_server server;
+    c16 ours(server.url(), server.folder());
+    redis_wire(server.port()).send({{"RPUSH", "bench-queue", "1"}});
+    const auto queue = crew::of_takers("redis-queue", std::to_string(server.port()), "bench-queue", 1, 16,
+                                       server.folder() / "board-queue");
+    ours.measure(into, budget, "BLPOP queue", queue.get());
+    into.checks.push_back(check_ratio("holdfast: >= 0.7 x a BLPOP token queue", bound::at_least, 0.7,
+                                      ratio(into.entrants[1], into.entrants[2], rate_of)));
+    into.checks.push_back(check_figure("holdfast: fair <= 1.1", bound::at_most, 1.1,
+                                       into.entrants[1].fairness(&worker_count::turns), ""));
+    into.checks.push_back(check_figure("holdfast: p99 of waits <= 10 ms", bound::at_most, 10,
+                                       into.entrants[1].sum().waits.percentile(0.99) / 1e6, "ms"));
+}
+
+void measure_hand_over(finding& into, std::chrono::nanoseconds budget) {
+    testing::redis_server server;
+    const auto ours = crew::of_takers("holdfast", server.url(), "bench", 2, 1, server.folder() / "board");
+    std::string why_not;
+    const auto poller = redis_py(server.port(), 2, 1, why_not);
+    std::vector<contender> contenders{{"holdfast", [&] { return ours->hand_over(8); }}};
+    if (poller) {
+        contenders.push_back({"redis-py Lock", [&] { return poller->hand_over(4); }});
+    }
+    into.entrants = alternate(contenders, budget);
+    into.checks.push_back(check_figure("p50 <= 0.3 ms", bound::at_most, 0.3,
+                                       into.entrants[0].sum().hand_over_p50_us() / 1000, "ms"));
+    if (poller) {
+        into.checks.push_back(check_figure("redis-py Lock: p50", bound::none, 0,
+                                           into.entrants[1].sum().hand_over_p50_us() / 1000, "ms"));
+    } else {
+        into.checks.push_back(not_measured("redis-py Lock: p50", why_not));
+    }
+}
+
+} // namespace
+
+void add_redis_lines(std::vector<line>& lines) {
+    lines.push_back({"redis", "U1",
+                     "one thread, name free: a cycle, against the same commands and against bare SET NX PX + "
+                     "compare-and-delete, each on one blocking connection",
+                     measure_u1});
+    lines.push_back({"redis", "C16",
+                     "16 threads of one process, one name, with local_hand_over and without, against a BLPOP "
+                     "token queue without TTL",
+                     measure_c16});
+    lines.push_back({"redis", "C44",
+                     "4 processes of 4 threads, one name, against a BLPOP token queue without TTL and "
+                     "redis-py's Lock",
+                     measure_c44});
+    lines.push_back({"redis", "hand-over",
+                     "release called to acquired in another process, held 20-80 ms, beside redis-py's Lock",
+                     measure_hand_over});
+}
+
+} // namespace holdfast::bench

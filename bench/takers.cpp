@@ -1,0 +1,72 @@
+#include "takers.hpp"
+
+#include <cerrno>
+#include <fcntl.h>
+#include <stdexcept>
+#include <sys/file.h>
+#include <system_error>
+#include <unistd.h>
+
+#include <holdfast/holdfast.hpp>
+
+#ifdef HOLDFAST_HAS_REDIS
+#include "redis_wire.hpp"
+#endif
+
+namespace holdfast::bench {
+namespace {
+
+class holdfast_taker final : public turn_taker {
+  public:
+    explicit holdfast_taker(std::shared_ptr<mutex> shared) : mutex_(std::move(shared)) {}
+    void acquire() override { held_ = mutex_->acquire().value(); }
+    void release() override { held_.release().value(); }
+
+  private:
+    std::shared_ptr<mutex> mutex_;
+    held held_;
+};
+
+class flock_taker final : public turn_taker {
+  public:
+    explicit flock_taker(const std::string& path)
+        : fd_(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)) {
+        if (fd_ < 0) {
+            throw std::system_error(errno, std::generic_category(), path);
+        }
+    }
+    flock_taker(const flock_taker&) = delete;
+    flock_taker& operator=(const flock_taker&) = delete;
+    ~flock_taker() override { ::close(fd_); }
+    void acquire() override { lock(LOCK_EX); }
+    void release() override { lock(LOCK_UN); }
+
+  private:
+    void lock(int how) {
+        if (::flock(fd_, how) != 0) {
+            throw std::system_error(errno, std::generic_category(), "flock");
+        }
+    }
+    int fd_;
+};
+
+} // namespace
+
+taker_maker takers(const std::string& kind, const std::string& where, const std::string& name) {
+    if (kind == "holdfast" || kind == "holdfast-turns") {
+        const std::chrono::milliseconds bound(kind == "holdfast" ? 0 : 50);
+        const auto shared = std::make_shared<mutex>(connect(where).mutex(name, {.local_hand_over = bound}));
+        return [shared] { return std::make_unique<holdfast_taker>(shared); };
+    }
+    if (kind == "flock") {
+        return [where] { return std::make_unique<flock_taker>(where); };
+    }
+#ifdef HOLDFAST_HAS_REDIS
+    if (kind == "redis-queue") {
+        return [where, name] { return make_redis_queue(std::stoi(where), name); };
+    }
+#endif
+    throw std::runtime_error("this build cannot take turns by " + kind);
+}
+
+} // namespace holdfast::bench

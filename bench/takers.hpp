@@ -1,0 +1,29 @@
+// Ways of taking turns that a worker process knows: ours and the peers that are written in C++.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace holdfast::bench {
+
+/// One thread's way in and out. Throws when it fails: a benchmark that goes on without its lock measures
+/// nothing.
+class turn_taker {
+  public:
+    virtual ~turn_taker() = default;
+    virtual void acquire() = 0;
+    virtual void release() = 0;
+};
+
+using taker_maker = std::function<std::unique_ptr<turn_taker>()>;
+
+/// kind             | where  | what it does
+/// "holdfast"       | a URL  | acquire() and release() of one mutex object that the process's threads share
+/// "holdfast-turns" | a URL  | the same, with mutex_options::local_hand_over of 50 ms
+/// "flock"          | a file | flock(2); every thread has its own open file
+/// "redis-queue"    | a port | BLPOP and RPUSH of one token; every thread has its own connection
+/// Throws std::runtime_error for a kind that this build does not have.
+taker_maker takers(const std::string& kind, const std::string& where, const std::string& name);
+
+} // namespace holdfast::bench

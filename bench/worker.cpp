@@ -1,0 +1,133 @@
+#include "worker.hpp"
+
+#include <cerrno>
+#include <ctime>
+#include <exception>
+#include <fcntl.h>
+#include <iostream>
+#include <sstream>
+#include <sys/mman.h>
+#include <system_error>
+#include <thread>
+#include <unistd.h>
+
+#include "frame.hpp"
+#include "takers.hpp"
+
+namespace holdfast::bench {
+namespace {
+
+std::int64_t now_ns() noexcept {
+    timespec at{};
+    ::clock_gettime(CLOCK_MONOTONIC, &at);
+    return std::int64_t{at.tv_sec} * 1'000'000'000 + at.tv_nsec;
+}
+
+/// Its own cache lines: threads must not slow each other down by counting.
+struct alignas(128) thread_result {
+    worker_count counted;
+    histogram waits;
+};
+
+/// Turns without a pause until the end. Turns that were granted after it are not counted, but their waits
+/// are: the longest waits end there.
+void take_turns(turn_taker& taker, board& shared, std::uint32_t me, std::int64_t end, thread_result& result) {
+    for (std::int64_t called = now_ns(); called < end; called = now_ns()) {
+        const bool in_line = shared.wanting.fetch_add(1, std::memory_order_relaxed) > 0;
+        taker.acquire();
+        // As early and as late as can be, so that a lock that lets two in is caught.
+        const bool alone = shared.inside.fetch_add(1, std::memory_order_relaxed) == 0;
+        const std::int64_t acquired = now_ns();
+        const bool handed_over = shared.last_holder.exchange(me, std::memory_order_relaxed) != me;
+        if (!alone) {
+            shared.collisions.fetch_add(1, std::memory_order_relaxed);
+        }
+        shared.wanting.fetch_sub(1, std::memory_order_relaxed);
+        shared.inside.fetch_sub(1, std::memory_order_relaxed);
+        taker.release();
+        result.waits.add(static_cast<std::uint64_t>(acquired - called));
+        if (acquired < end) {
+            ++result.counted.turns;
+            result.counted.hand_overs += handed_over ? 1 : 0;
+            result.counted.contended += handed_over && in_line ? 1 : 0;
+        }
+    }
+}
+
+std::string run_slice(const std::vector<std::unique_ptr<turn_taker>>& takers, board& shared,
+                      std::uint32_t first, std::chrono::milliseconds length) {
+    std::vector<thread_result> results(takers.size());
+    const std::int64_t end = now_ns() + std::chrono::nanoseconds(length).count();
+    {
+        std::vector<std::jthread> threads;
+        for (std::uint32_t index = 0; index < takers.size(); ++index) {
+            threads.emplace_back(
+                [&, index] { take_turns(*takers[index], shared, first + index, end, results[index]); });
+        }
+    }
+    std::ostringstream answer;
+    answer << "done";
+    histogram waits;
+    for (const thread_result& each : results) {
+        answer << ' ' << each.counted.turns << ':' << each.counted.hand_overs << ':'
+               << each.counted.contended;
+        waits.add(each.waits);
+    }
+    answer << " waits";
+    for (std::size_t bucket = 0; bucket < histogram::bucket_count; ++bucket) {
+        if (waits.count_in(bucket) > 0) {
+            answer << ' ' << bucket << ':' << waits.count_in(bucket);
+        }
+    }
+    return answer.str();
+}
+
+} // namespace
+
+board& map_board(const std::string& path) {
+    const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || ::ftruncate(fd, sizeof(board)) != 0) {
+        throw std::system_error(errno, std::generic_category(), path);
+    }
+    void* memory = ::mmap(nullptr, sizeof(board), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    ::close(fd);
+    if (memory == MAP_FAILED) {
+        throw std::system_error(errno, std::generic_category(), "mmap " + path);
+    }
+    return *static_cast<board*>(memory);
+}
+
+int run_worker(const std::vector<std::string>& arguments) {
+    try {
+        const std::string& kind = arguments.at(0);
+        const auto threads = static_cast<std::uint32_t>(std::stoul(arguments.at(3)));
+        // From 1: nobody has held yet where the board says 0.
+        const auto first = static_cast<std::uint32_t>(std::stoul(arguments.at(4))) * threads + 1;
+        board& shared = map_board(arguments.at(5));
+        const taker_maker make = takers(kind, arguments.at(1), arguments.at(2));
+        std::vector<std::unique_ptr<turn_taker>> all;
+        for (std::uint32_t index = 0; index < threads; ++index) {
+            all.push_back(make());
+        }
+        std::cout << "ready" << std::endl;
+        for (std::string command; std::getline(std::cin, command);) {
+            if (command.starts_with("go ")) {
+                const std::chrono::milliseconds length(std::stoi(command.substr(3)));
+                std::cout << run_slice(all, shared, first, length) << std::endl;
+            } else if (command == "acquire") {
+                all.front()->acquire();
+                std::cout << "acquired " << now_ns() << std::endl;
+            } else if (command == "release") {
+                const std::int64_t called = now_ns();
+                all.front()->release();
+                std::cout << "released " << called << std::endl;
+            }
+        }
+        return 0;
+    } catch (const std::exception& failure) {
+        std::cerr << "holdfast_bench --worker: " << failure.what() << std::endl;
+        return 1;
+    }
+}
+
+} // namespace holdfast::bench

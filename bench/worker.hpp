@@ -1,0 +1,33 @@
+// The worker side of the lines with several processes, and the memory that its processes share.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace holdfast::bench {
+
+/// In a file that all workers of a contender map. Tells hand-overs from free turns, and shows whether two
+/// were in.
+struct board {
+    std::atomic<std::uint32_t> last_holder;
+    std::atomic<std::uint32_t> wanting; ///< Workers between the call of acquire and the call of release.
+    std::atomic<std::uint32_t> inside;
+    std::atomic<std::uint32_t> collisions; ///< Turns that began while another lasted.
+};
+
+/// Maps the file, which is made where missing. It stays mapped until the process ends.
+board& map_board(const std::string& path);
+
+/// holdfast_bench --worker KIND WHERE NAME THREADS INDEX BOARD
+///
+/// Says "ready" when connected, then obeys, one line each, until its input ends:
+///   go MS    -> "done T:H:C ... waits BUCKET:COUNT ..."  all threads took turns for that long; T turns, H of
+///               them after another worker, C of them contended, for each thread
+///   acquire  -> "acquired NS"   CLOCK_MONOTONIC when acquire returned; the first thread's
+///   release  -> "released NS"   CLOCK_MONOTONIC when release was called
+/// Returns the process's exit code.
+int run_worker(const std::vector<std::string>& arguments);
+
+} // namespace holdfast::bench
