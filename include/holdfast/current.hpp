@@ -8,6 +8,7 @@
 //   holding      | its own  | > 0         | none           | fires when it is lost
 //   lost         | its own  | 0           | why            | has fired, or is about to
 //   unlocked     | its own  | 0           | none           | a token that never fires
+//   in a child   | its own  | 0           | forked         | has fired
 //   (none taken) | 0        | 0           | none           | a token that never fires
 #pragma once
 

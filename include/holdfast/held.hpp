@@ -68,7 +68,8 @@ class held {
     loss_reason reason() const noexcept;
 
     /// Fires once when the hold is lost, never on release. Callbacks run on a thread of the library's own,
-    /// one after another; they must not block for long.
+    /// one after another; they must not block for long. In a forked child what is asked for there has fired;
+    /// a token that was got before the fork stays silent, as the child has no thread to fire it.
     std::stop_token lost() const;
 
     /// The key under which the engine keeps this hold, for guards and for people: on etcd the claim's own

@@ -231,6 +231,9 @@ void client::open_for_takers(instant give_up) {
 }
 
 std::shared_ptr<name_record> client::record_of(const resource_name& name) {
+    if (forked()) {
+        return std::make_shared<name_record>(); // A thread of the parent's may have held the latch.
+    }
     const latch_guard locked(guard_);
     if (names_.size() >= purge_names_at_) {
         std::erase_if(names_, [](const auto& entry) { return entry.second.expired(); });

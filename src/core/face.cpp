@@ -12,6 +12,9 @@ void kept_holds::keep(held taken) {
 }
 
 held kept_holds::give_back() noexcept {
+    if (inherited()) {
+        return {};
+    }
     const latch_guard locked(guard_);
     if (kept_.empty()) {
         return {};
@@ -26,6 +29,9 @@ held kept_holds::give_back() noexcept {
 }
 
 token kept_holds::latest() const {
+    if (inherited()) {
+        return {};
+    }
     const latch_guard locked(guard_);
     return kept_.empty() ? token() : kept_.back().token();
 }
@@ -72,16 +78,30 @@ namespace holdfast {
 using std::chrono::nanoseconds;
 
 nanoseconds current_hold::valid_for() const noexcept {
-    return of_ ? among_->with(token_, [](const held& mine) { return mine.valid_for(); })
-               : nanoseconds::zero();
+    if (!of_ || among_->inherited()) {
+        return nanoseconds::zero();
+    }
+    return among_->with(token_, [](const held& mine) { return mine.valid_for(); });
 }
 
 loss_reason current_hold::reason() const noexcept {
-    return of_ ? among_->with(token_, [](const held& mine) { return mine.reason(); }) : loss_reason::none;
+    if (!of_) {
+        return loss_reason::none;
+    }
+    if (among_->inherited()) {
+        return loss_reason::forked;
+    }
+    return among_->with(token_, [](const held& mine) { return mine.reason(); });
 }
 
 std::stop_token current_hold::lost() const {
-    return of_ ? among_->with(token_, [](const held& mine) { return mine.lost(); }) : std::stop_token();
+    if (!of_) {
+        return {};
+    }
+    if (among_->inherited()) {
+        return core::fired_token();
+    }
+    return among_->with(token_, [](const held& mine) { return mine.lost(); });
 }
 
 } // namespace holdfast

@@ -6,12 +6,16 @@
 #include <holdfast/locks.hpp>
 
 #include "acquire.hpp"
+#include "fork.hpp"
 
 namespace holdfast::core {
 
-/// The holds that lock() took, until unlock(). Thread-safe.
+/// The holds that lock() took, until unlock(). Thread-safe. A forked child has none, and waits for nobody's
+/// latch.
 class kept_holds {
   public:
+    /// Whether this is a forked child's copy.
+    bool inherited() const noexcept { return forked_since(mark_); }
     void keep(held taken);
     /// A lost one first, so that what is still valid and in use is never ended; else the oldest. Empty when
     /// there is none.
@@ -32,6 +36,7 @@ class kept_holds {
     }
 
   private:
+    const std::uint64_t mark_ = process_mark();
     mutable latch guard_;
     std::vector<held> kept_ GUARDED_BY(guard_);
 };

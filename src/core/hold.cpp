@@ -121,7 +121,9 @@ nanoseconds hold::valid_for() noexcept {
         return nanoseconds::zero();
     }
     if (forked_since(mark_)) {
-        lose(loss_reason::forked);
+        // Not by lose(): another thread of the parent's may have held a latch when it forked.
+        loss_reason none = loss_reason::none;
+        reason_.compare_exchange_strong(none, loss_reason::forked);
         return nanoseconds::zero();
     }
     const nanoseconds left = lease_->remaining(now(clock_));
@@ -227,6 +229,9 @@ void hold::listen() {
 }
 
 std::stop_token hold::lost() {
+    if (forked_since(mark_)) {
+        return fired_token();
+    }
     notifier_->prepare();
     std::stop_token watch;
     bool first = false;

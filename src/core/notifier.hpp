@@ -14,6 +14,13 @@
 
 namespace holdfast::core {
 
+/// A token that has fired.
+inline std::stop_token fired_token() {
+    std::stop_source fired;
+    fired.request_stop();
+    return fired.get_token();
+}
+
 class notifier {
   public:
     notifier() = default;
