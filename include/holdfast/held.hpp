@@ -18,6 +18,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <utility>
 
 #include <holdfast/error.hpp>
 #include <holdfast/types.hpp>
@@ -28,6 +29,7 @@ class held;
 
 namespace core {
 class hold;
+class grip;
 template <typename Outcome>
 class completion;
 void start_release(held taken, std::unique_ptr<completion<result<void>>> done);
@@ -41,17 +43,23 @@ class held {
     held() noexcept = default;
     /// For the faces.
     explicit held(std::shared_ptr<core::hold> state) noexcept;
+    /// For the faces.
+    explicit held(core::grip& state) noexcept : grip_(&state) {}
     /// Takes the hold over; the other holds nothing any more.
-    held(held&& other) noexcept = default;
+    held(held&& other) noexcept : grip_(std::exchange(other.grip_, nullptr)) {}
     /// Releases the old hold first.
     held& operator=(held&& other) noexcept;
     held(const held&) = delete;
     held& operator=(const held&) = delete;
     /// Releases, within options::release_timeout; removal goes on in the background until the lease ends.
-    ~held();
+    ~held() {
+        if (*this) {
+            static_cast<void>(release());
+        }
+    }
 
     /// True while there is a hold to release, lost or not.
-    explicit operator bool() const noexcept { return state_ != nullptr; }
+    explicit operator bool() const noexcept { return grip_ != nullptr; }
 
     /// The fencing token of this hold. Stays readable after loss. No round trip.
     holdfast::token token() const noexcept;
@@ -89,7 +97,7 @@ class held {
   private:
     friend void core::start_release(held taken, std::unique_ptr<core::completion<result<void>>> done);
     friend struct core::inside;
-    std::shared_ptr<core::hold> state_;
+    core::grip* grip_ = nullptr; ///< Ours until it is released.
 };
 
 } // namespace holdfast

@@ -7,6 +7,7 @@
 #include "client.hpp"
 #include "face.hpp"
 #include "hold.hpp"
+#include "inside.hpp"
 #include "runner.hpp"
 
 namespace holdfast {
@@ -222,15 +223,15 @@ void start_acquire(std::shared_ptr<resource> from, std::uint32_t weight, acquire
 }
 
 void start_release(held taken, std::unique_ptr<completion<result<void>>> done) {
-    if (!taken.state_ || taken.state_->inherited()) {
+    const std::shared_ptr<hold>& state = inside::of(taken);
+    if (!state || state->inherited()) {
         return done->complete(taken.release());
     }
-    const session_terms& terms = taken.state_->terms();
+    const session_terms& terms = state->terms();
     terms.callbacks->prepare(); // What it may throw leaves the hold in its handle.
     const auto runner = terms.callbacks;
     const auto clock = terms.traits.clock;
-    std::make_shared<async_departure>(std::exchange(taken.state_, nullptr), runner, clock, std::move(done))
-        ->start();
+    std::make_shared<async_departure>(inside::take(taken), runner, clock, std::move(done))->start();
 }
 
 } // namespace core

@@ -6,9 +6,28 @@ namespace holdfast::core {
 
 using std::chrono::nanoseconds;
 
+kept_holds::~kept_holds() {
+    if (grip* const last = alone_.load()) {
+        const held released(*last);
+    }
+}
+
 void kept_holds::keep(held taken) {
     const latch_guard locked(guard_);
+    if (kept_.capacity() - kept_.size() < 2) {
+        kept_.reserve(std::max<std::size_t>(4, 2 * kept_.capacity())); // Giving back must not need memory.
+    }
     kept_.push_back(std::move(taken));
+    others_.store(kept_.size());
+}
+
+void kept_holds::put_with_others() const {
+    if (grip* const one = alone_.exchange(nullptr)) {
+        const auto later = std::find_if(kept_.begin(), kept_.end(),
+                                        [one](const held& each) { return each.token() > one->token(); });
+        kept_.insert(later, held(*one));
+        others_.store(kept_.size());
+    }
 }
 
 held kept_holds::give_back() noexcept {
@@ -16,6 +35,7 @@ held kept_holds::give_back() noexcept {
         return {};
     }
     const latch_guard locked(guard_);
+    put_with_others();
     if (kept_.empty()) {
         return {};
     }
@@ -25,6 +45,7 @@ held kept_holds::give_back() noexcept {
     }
     held taken = std::move(*chosen);
     kept_.erase(chosen);
+    others_.store(kept_.size());
     return taken;
 }
 
@@ -33,6 +54,7 @@ token kept_holds::latest() const {
         return {};
     }
     const latch_guard locked(guard_);
+    put_with_others();
     return kept_.empty() ? token() : kept_.back().token();
 }
 

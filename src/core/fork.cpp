@@ -22,26 +22,24 @@ mark_word* make_page() noexcept {
     return new (page) mark_word(0);
 }
 
-mark_word& page() noexcept {
-    static mark_word* const one = make_page();
-    return *one;
-}
-
 } // namespace
 
+constinit std::atomic<mark_word*> mark_page{nullptr};
+
 std::uint64_t process_mark() noexcept {
-    std::uint64_t mark = page().load(std::memory_order_relaxed);
+    static mark_word* const page = [] {
+        mark_word* const made = make_page();
+        mark_page.store(made, std::memory_order_release);
+        return made;
+    }();
+    std::uint64_t mark = page->load(std::memory_order_relaxed);
     if (mark != 0) {
         return mark;
     }
     std::uint64_t fresh = 0;
     while (getrandom(&fresh, sizeof fresh, 0) != static_cast<ssize_t>(sizeof fresh) || fresh == 0) {
     }
-    return page().compare_exchange_strong(mark, fresh) ? fresh : mark;
-}
-
-bool forked_since(std::uint64_t mark) noexcept {
-    return page().load(std::memory_order_relaxed) != mark;
+    return page->compare_exchange_strong(mark, fresh) ? fresh : mark;
 }
 
 } // namespace holdfast::core

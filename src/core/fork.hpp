@@ -4,14 +4,20 @@
 // process.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 
 namespace holdfast::core {
 
+/// Where the number stands, from the first process_mark() on.
+extern std::atomic<std::atomic<std::uint64_t>*> mark_page;
+
 /// This process's number; never 0.
 std::uint64_t process_mark() noexcept;
 
-/// True in a child forked after process_mark() returned this number. One load.
-bool forked_since(std::uint64_t mark) noexcept;
+/// True in a child forked after process_mark() returned this number. Two loads.
+inline bool forked_since(std::uint64_t mark) noexcept {
+    return mark_page.load(std::memory_order_acquire)->load(std::memory_order_relaxed) != mark;
+}
 
 } // namespace holdfast::core

@@ -13,14 +13,14 @@ hold::hold(struct claim what, std::shared_ptr<session> owner)
     : claim_events(std::move(what)), owner_(std::move(owner)),
       lease_(owner_->terms().traits.lease_per_claim ? &own_lease_ : &owner_->own_lease()),
       ttl_(owner_->granted_ttl()), op_timeout_(owner_->terms().op_timeout),
-      clock_(owner_->terms().traits.clock), mark_(process_mark()), notifier_(owner_->terms().notices),
+      clock_(owner_->terms().traits.clock), mark_(owner_->mark()), notifier_(owner_->terms().notices),
       phase_(phase::appending) {}
 
 hold::hold(struct claim what, std::shared_ptr<session> owner, std::shared_ptr<fast_path> fast,
            std::uint64_t ticket, holdfast::token granted, lease* on)
     : claim_events(std::move(what)), owner_(std::move(owner)),
       lease_(on != nullptr ? on : &owner_->own_lease()), ttl_(owner_->granted_ttl()),
-      op_timeout_(owner_->terms().op_timeout), clock_(owner_->terms().traits.clock), mark_(process_mark()),
+      op_timeout_(owner_->terms().op_timeout), clock_(owner_->terms().traits.clock), mark_(owner_->mark()),
       notifier_(owner_->terms().notices), fast_(std::move(fast)), ticket_(ticket), token_(granted.value()),
       phase_(phase::held) {}
 
@@ -127,13 +127,10 @@ nanoseconds hold::valid_for() noexcept {
         return nanoseconds::zero();
     }
     const nanoseconds left = lease_->remaining(now(clock_));
-    if (left <= nanoseconds::zero()) {
+    const bool expired = left <= nanoseconds::zero();
+    if (expired || (fast_ && !fast_->holds(ticket_))) {
         const loss_reason why = owner_ ? owner_->reason() : loss_reason::none;
-        lose(why == loss_reason::none ? loss_reason::expired : why);
-        return nanoseconds::zero();
-    }
-    if (fast_ && !fast_->holds(ticket_)) {
-        lose(loss_reason::revoked);
+        lose(why != loss_reason::none ? why : expired ? loss_reason::expired : loss_reason::revoked);
         return nanoseconds::zero();
     }
     return left;

@@ -25,6 +25,7 @@
 
 #include "annotations.hpp"
 #include "event_queue.hpp"
+#include "grip.hpp"
 #include "lease.hpp"
 #include "notifier.hpp"
 
@@ -73,6 +74,8 @@ class hold final : public claim_events, public std::enable_shared_from_this<hold
     error refusal() const;
 
     // What the handle's owner does.
+    /// What its handle holds on by.
+    grip& own_grip() noexcept { return own_grip_; }
     /// Whether it came by the store's synchronous path.
     bool is_fast() const noexcept { return fast_ != nullptr; }
     /// Whether this is a forked child's copy.
@@ -139,6 +142,7 @@ class hold final : public claim_events, public std::enable_shared_from_this<hold
     const std::shared_ptr<fast_path> fast_;
     const std::uint64_t ticket_ = 0;
 
+    grip own_grip_;
     std::atomic<std::uint64_t> token_{0};
     std::atomic<loss_reason> reason_{loss_reason::none};
 

@@ -2,6 +2,7 @@
 #include <holdfast/locks.hpp>
 
 #include "face.hpp"
+#include "grip.hpp"
 
 namespace holdfast {
 
@@ -20,10 +21,18 @@ current_hold latest_of(const std::shared_ptr<core::lockable>& state, core::kept_
 } // namespace
 
 result<held> exclusive_access::acquire(std::stop_token stop) {
+    if (!stop.stop_requested()) {
+        if (core::grip* const mine = state_->acquire_quickly()) {
+            return held(*mine);
+        }
+    }
     return core::acquire(*state_, writer, core::patience_of(std::move(stop)));
 }
 
 result<held> exclusive_access::try_acquire() {
+    if (core::grip* const mine = state_->acquire_quickly()) {
+        return held(*mine);
+    }
     return core::acquire(*state_, writer, core::no_patience());
 }
 
@@ -32,10 +41,17 @@ result<held> exclusive_access::acquire_within(nanoseconds duration, std::stop_to
 }
 
 void exclusive_access::lock() {
-    state_->exclusive.keep(acquire().value());
+    if (core::grip* const mine = state_->acquire_quickly()) {
+        return state_->exclusive.keep(*mine);
+    }
+    state_->exclusive.keep(core::acquire(*state_, writer, core::patience_of({})).value());
 }
 
 bool exclusive_access::try_lock() {
+    if (core::grip* const mine = state_->acquire_quickly()) {
+        state_->exclusive.keep(*mine);
+        return true;
+    }
     return core::keep_or_throw(state_->exclusive, try_acquire());
 }
 
@@ -44,6 +60,10 @@ bool exclusive_access::lock_within(nanoseconds duration) {
 }
 
 void exclusive_access::unlock() noexcept {
+    if (core::grip* const mine = state_->exclusive.give_back_alone()) {
+        const held ends_here(*mine);
+        return;
+    }
     static_cast<void>(state_->exclusive.give_back().release());
 }
 

@@ -7,6 +7,7 @@
 
 #include "annotations.hpp"
 #include "client.hpp"
+#include "grip.hpp"
 
 namespace holdfast::core {
 
@@ -18,6 +19,9 @@ class resource {
              std::shared_ptr<turns> in_turns = nullptr)
         : client_(std::move(client)), name_(std::move(name)), capacity_(capacity),
           record_(client_->record_of(name_)), turns_(std::move(in_turns)) {}
+    ~resource();
+    resource(const resource&) = delete;
+    resource& operator=(const resource&) = delete;
 
     class client& client() noexcept {
         return *client_;
@@ -32,8 +36,12 @@ class resource {
 
     /// The synchronous path for this session and weight, or null. Remembered for the weight asked last.
     std::shared_ptr<fast_path> fast(const std::shared_ptr<session>& on, std::uint32_t weight);
+    /// Exclusive access without further ado, or null. See grip.hpp.
+    grip* acquire_quickly() noexcept { return grip::acquire(lane_); }
 
   private:
+    void pave(const std::shared_ptr<session>& on) REQUIRES(guard_);
+
     const std::shared_ptr<class client> client_;
     const resource_name name_;
     const std::uint32_t capacity_;
@@ -44,6 +52,7 @@ class resource {
     std::weak_ptr<session> fast_session_ GUARDED_BY(guard_);
     std::uint32_t fast_weight_ GUARDED_BY(guard_) = 0;
     std::shared_ptr<fast_path> fast_ GUARDED_BY(guard_);
+    std::atomic<lane*> lane_{nullptr}; ///< Ours. Exchanged under the guard.
 };
 
 } // namespace holdfast::core

@@ -53,6 +53,8 @@ class session : public std::enable_shared_from_this<session> {
     std::chrono::nanoseconds granted_ttl() const noexcept { return granted_ttl_; }
     instant now() const noexcept { return holdfast::now(terms_.traits.clock); }
     const std::array<std::uint8_t, 16>& id() const noexcept { return id_; }
+    /// Of the process that opened it: see fork.hpp.
+    std::uint64_t mark() const noexcept { return mark_; }
     loss_reason reason() const noexcept { return reason_.load(std::memory_order_acquire); }
     bool alive() noexcept { return reason() == loss_reason::none && lease_.remaining(now()).count() > 0; }
 

@@ -17,8 +17,7 @@ class exclusive_fast_path final : public fast_path, public std::enable_shared_fr
 
     token try_acquire(std::uint64_t& ticket) noexcept override {
         std::uint64_t seen = word_.load(std::memory_order_relaxed);
-        if (tag_of(seen) != tag::free || sequence_of(seen) >= max_sequence || seat_->forked() ||
-            !seat_->alive()) {
+        if (tag_of(seen) != tag::free || sequence_of(seen) >= max_sequence || seat_->forked()) {
             return {};
         }
         const std::uint64_t sequence = sequence_of(seen) + 1;

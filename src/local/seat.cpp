@@ -142,7 +142,8 @@ std::uint32_t find_slot(engine& of) {
 } // namespace
 
 seat::seat(std::shared_ptr<class engine> of, std::uint32_t slot_index, std::uint32_t generation) noexcept
-    : engine_(std::move(of)), slot_(slot_index), generation_(generation),
+    : engine_(std::move(of)), mark_(core::process_mark()), slot_(slot_index),
+      at_(engine_->memory().data().slots[slot_index]), generation_(generation),
       expected_(session_word(0, generation, session_state::alive) & session_mask) {}
 
 result<std::shared_ptr<seat>> seat::take(std::shared_ptr<class engine> of, const session_request& request) {

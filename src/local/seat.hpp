@@ -30,8 +30,8 @@ class seat {
         return *engine_;
     }
     const segment& memory() const noexcept { return engine_->memory(); }
-    slot& in_memory() const noexcept { return memory().data().slots[slot_]; }
-    bool forked() const noexcept { return engine_->forked(); }
+    slot& in_memory() const noexcept { return at_; }
+    bool forked() const noexcept { return core::forked_since(mark_); }
     const renewal& opened() const noexcept { return opened_; }
     std::chrono::nanoseconds ttl() const noexcept { return opened_.ttl; }
     editor as_editor(bool may_expire = true) const noexcept { return {owner(), may_expire}; }
@@ -54,7 +54,9 @@ class seat {
     seat(std::shared_ptr<class engine> of, std::uint32_t slot, std::uint32_t generation) noexcept;
 
     const std::shared_ptr<class engine> engine_;
+    const std::uint64_t mark_;
     const std::uint32_t slot_;
+    slot& at_;
     const std::uint32_t generation_;
     const std::uint64_t expected_; ///< The session word without its deadline, while alive.
     renewal opened_;
