@@ -82,8 +82,9 @@ struct retired_lanes {
 
 retired_lanes& retired() noexcept {
     static auto* const one = new retired_lanes; // For ever: threads may release while the program ends.
-    static const int registered =
-        pthread_atfork([] { one->guard.lock(); }, [] { one->guard.unlock(); }, [] { one->guard.unlock(); });
+    static const int registered = pthread_atfork([]() NO_THREAD_SAFETY_ANALYSIS { one->guard.lock(); },
+                                                 []() NO_THREAD_SAFETY_ANALYSIS { one->guard.unlock(); },
+                                                 []() NO_THREAD_SAFETY_ANALYSIS { one->guard.unlock(); });
     static_cast<void>(registered); // Without it a child could find the list as nobody left it.
     return *one;
 }
