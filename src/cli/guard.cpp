@@ -101,9 +101,14 @@ class guard {
         sources[1] = {children_.get(), POLLIN, 0};
         sources[2] = {timer_.get(), POLLIN, 0};
         sources[3] = {exec_failure_.get(), POLLIN, 0};
-        ::poll(sources.data(), sources.size(), -1);
+        // Nothing tells when a shell's `fg` gives our group the terminal.
+        constexpr int pause_ms = 100;
+        ::poll(sources.data(), sources.size(), wants_terminal_ ? pause_ms : -1);
         signalfd_siginfo ignored;
         while (::read(children_.get(), &ignored, sizeof ignored) > 0) {
+        }
+        if (wants_terminal_) {
+            (void)lend_terminal();
         }
         if (sources[3].revents != 0) {
             read_exec_failure();
@@ -153,10 +158,7 @@ class guard {
             }
             break;
         case message_kind::resume:
-            if (command_running_) {
-                give_terminal(keeper_group_, command_);
-                ::kill(-command_, SIGCONT);
-            }
+            resume(what.value != 0);
             break;
         case message_kind::hold_is_gone:
             if (plan_) {
@@ -179,9 +181,10 @@ class guard {
         }
         exec_failure_ = unique_fd(ends[0]);
         const unique_fd failure_end(ends[1]);
-        // With a pipe on either side the terminal belongs to others of our group too: `run ... | less`.
+        // With a pipe on either side the terminal belongs to others of our group too, as in `run ... | less`:
+        // then it is handed over when the command asks for it.
         if (::isatty(STDIN_FILENO) == 1 && ::isatty(STDOUT_FILENO) == 1) {
-            terminal_ = unique_fd(::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY));
+            open_terminal();
         }
         std::vector<char*> arguments;
         for (const std::string& argument : order_.command) {
@@ -235,6 +238,45 @@ class guard {
         }
     }
 
+    void open_terminal() { terminal_ = unique_fd(::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)); }
+
+    /// For a command that was stopped because it wants the terminal: hands it over and lets it go on. False
+    /// as long as our group does not have it either.
+    bool lend_terminal() {
+        if (!terminal_) {
+            open_terminal();
+        }
+        if (!command_running_ || !terminal_ || ::tcgetpgrp(terminal_.get()) != keeper_group_) {
+            return false;
+        }
+        ::tcsetpgrp(terminal_.get(), command_);
+        ::kill(-command_, SIGCONT);
+        if (group_stopped_) {
+            ::kill(-keeper_group_, SIGCONT);
+        }
+        wants_terminal_ = group_stopped_ = false;
+        return true;
+    }
+
+    /// After a Ctrl-Z of our group a shell may be about to take the terminal; then its `fg` continues.
+    void resume(bool by_terminal) {
+        if (by_terminal) {
+            wants_terminal_ = group_stopped_ = true;
+        } else if (command_running_) {
+            give_terminal(keeper_group_, command_);
+            ::kill(-command_, SIGCONT);
+        }
+    }
+
+    void note_stop(int signal_number) {
+        wants_terminal_ = signal_number == SIGTTIN || signal_number == SIGTTOU;
+        if (wants_terminal_ && lend_terminal()) {
+            return;
+        }
+        give_terminal(command_, keeper_group_);
+        tell({message_kind::stopped, signal_number, 0, {}, {}});
+    }
+
     void read_exec_failure() {
         int failure = 0;
         if (::read(exec_failure_.get(), &failure, sizeof failure) == sizeof failure) {
@@ -249,15 +291,17 @@ class guard {
         }
         int status = 0;
         pid_t reaped = 0;
-        while ((reaped = ::waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
+        while ((reaped = ::waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0) {
             if (reaped != command_) {
                 continue;
             }
             if (WIFSTOPPED(status)) {
-                give_terminal(command_, keeper_group_);
-                tell({message_kind::stopped, WSTOPSIG(status), 0, {}, {}});
+                note_stop(WSTOPSIG(status));
+            } else if (WIFCONTINUED(status)) {
+                wants_terminal_ = group_stopped_ = false;
+                tell({message_kind::continued, 0, 0, {}, {}});
             } else {
-                command_running_ = false;
+                command_running_ = wants_terminal_ = false;
                 command_status_ = status;
                 give_terminal(command_, keeper_group_);
             }
@@ -352,6 +396,8 @@ class guard {
     second_life life_;
     bool lives_on_ = false; ///< The claim lasts until we end, whatever becomes of the keeper.
     bool command_running_ = false;
+    bool wants_terminal_ = false; ///< It was stopped for want of the terminal.
+    bool group_stopped_ = false;  ///< Ctrl-Z stopped whoever else is in the keeper's group.
     bool keeper_gone_ = false;
     bool said_ = false;
 };

@@ -25,12 +25,13 @@ enum class message_kind : std::int32_t {
     second_life,  ///< text: life_word::offset, 8 bytes; with the descriptor of the file.
     start,        ///< value: clock_source; detail: the claim outlives the keeper; text: "NAME=value\0" each.
     forward,      ///< value: the signal for the command's group.
-    resume,       ///< Continue the command, and give it the terminal.
+    resume,       ///< Continue the command, and give it the terminal; value not 0: once ours is.
     hold_is_gone, ///< The hold was lost by proof.
     // guard to keeper
     started,      ///< value: the command's pid.
     start_failed, ///< value: errno.
     stopped,      ///< value: the signal that stopped the command.
+    continued,    ///< The command goes on.
     verdict,      ///< value: guard_verdict, as soon as it is reached.
     ended,        ///< value: wait status of the command; detail: guard_verdict. All its descendants are gone.
 };

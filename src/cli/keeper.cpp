@@ -14,13 +14,12 @@
 #include <unistd.h>
 #include <utility>
 
-#include "cli/acquisition.hpp"
 #include "cli/child_environment.hpp"
 #include "cli/exit_code.hpp"
 #include "cli/keeper_signals.hpp"
 #include "cli/processes.hpp"
 #include "cli/text.hpp"
-#include "cli/waiting_notice.hpp"
+#include "cli/waiting.hpp"
 
 namespace holdfast::cli {
 namespace {
@@ -28,20 +27,11 @@ namespace {
 using std::chrono::nanoseconds;
 using wall = std::chrono::steady_clock;
 
-int milliseconds_until(std::optional<nanoseconds> left) {
-    if (!left) {
-        return -1;
-    }
-    constexpr nanoseconds longest = std::chrono::hours(1);
-    const nanoseconds bounded = std::clamp(*left, nanoseconds::zero(), longest);
-    return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(bounded).count());
-}
-
 class keeper {
   public:
     keeper(const keeper_order& order, guard_process& guard)
         : order_(order), guard_(guard), signals_(open_keeper_signals()),
-          lost_event_(::eventfd(0, EFD_CLOEXEC)) {
+          lost_event_(::eventfd(0, EFD_CLOEXEC)), waiting_(order, guard, signals_.get(), report_) {
         if (!signals_ || !lost_event_) {
             throw std::system_error(errno, std::generic_category(), "cannot make an event descriptor");
         }
@@ -50,9 +40,11 @@ class keeper {
     }
 
     run_report run() {
-        if (!acquire()) {
+        std::optional<held> turn = waiting_.run();
+        if (!turn) {
             return report_;
         }
+        held_ = std::move(*turn);
         const std::stop_callback on_loss(held_.lost(), [fd = lost_event_.get()] {
             const std::uint64_t one = 1;
             const ssize_t ignored = ::write(fd, &one, sizeof one);
@@ -71,120 +63,12 @@ class keeper {
     }
 
   private:
-    // Waiting.
-
-    bool acquire() {
-        acquisition_request request;
-        request.url = order_.url;
-        request.how = order_.how;
-        request.name = order_.run.name;
-        request.slots = order_.run.slots;
-        request.shared = order_.run.shared;
-        request.proposal = order_.run.proposal;
-        request.nonblock = order_.run.nonblock;
-        request.wait = order_.run.wait;
-        request.held_by_ancestors = std::getenv(held_variable);
-        acquisition attempt(std::move(request));
-        notice_.emplace(order_.run.name, !order_.quiet && ::isatty(STDERR_FILENO) == 1);
-        while (!attempt.finished()) {
-            std::array<pollfd, 3> sources{
-                {{signals_.get(), POLLIN, 0}, {attempt.fd(), POLLIN, 0}, {guard_.link.fd(), POLLIN, 0}}};
-            ::poll(sources.data(), sources.size(), milliseconds_until(notice_->due_in()));
-            notice_->show_if_due(attempt);
-            if (sources[0].revents != 0) {
-                cancel_by_signal(attempt);
-            }
-            if (sources[2].revents != 0) {
-                attempt.cancel();
-                return fail("its guard process was killed", exit_code::internal);
-            }
-        }
-        notice_->is_over();
-        report_.waited = wall::now() - begun_;
-        result<held> outcome = attempt.take();
-        store_ = attempt.store();
-        return outcome ? accept(std::move(*outcome)) : refuse(outcome.error());
-    }
-
-    void cancel_by_signal(acquisition& attempt) {
-        signalfd_siginfo info;
-        while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
-            const int number = static_cast<int>(info.ssi_signo);
-            if (!ends_waiting(number)) {
-                continue;
-            }
-            if (cancelled_by_ != 0) {
-                abandon(number);
-            }
-            cancelled_by_ = number;
-            attempt.cancel();
-        }
-    }
-
-    /// Asked twice to stop waiting: at once; the claim ends with its lease.
-    [[noreturn]] void abandon(int signal_number) {
-        cancelled_by_ = signal_number;
-        (void)cancelled();
-        report_.waited = wall::now() - begun_;
-        report_.reason = "interrupted twice; what stands in line ends by itself";
-        if (order_.run.status_fd) {
-            write_report(*order_.run.status_fd, report_);
-        }
-        std::_Exit(report_.exit);
-    }
-
-    bool accept(held got) {
-        held_ = std::move(got);
-        if (cancelled_by_ != 0) {
-            (void)held_.release();
-            return cancelled();
-        }
-        if (order_.verbose) {
-            const double seconds = std::chrono::duration<double>(report_.waited).count();
-            say("got " + in_quotes(order_.run.name) + " after " + std::to_string(seconds) + " seconds");
-        }
-        return true;
-    }
-
-    bool refuse(const error& why) {
-        if (cancelled_by_ != 0) {
-            return cancelled();
-        }
-        if (why.code() != errc::busy && why.code() != errc::timed_out) {
-            return fail(why.message(), exit_code_for(why.code()));
-        }
-        // Silent, as flock is: cron mails every line.
-        if (order_.verbose) {
-            say(in_quotes(order_.run.name) + (why.code() == errc::busy ? " is taken" : " stayed taken"));
-        }
-        report_.outcome = "not_acquired";
-        report_.reason = why.message();
-        report_.exit = order_.run.skip_ok ? exit_code::ok
-                                          : order_.run.conflict_exit_code.value_or(exit_code::not_acquired);
-        return false;
-    }
-
-    bool cancelled() {
-        report_.outcome = "cancelled";
-        report_.signal = cancelled_by_;
-        report_.exit = exit_code::signal_base + cancelled_by_;
-        return false;
-    }
-
-    bool fail(const std::string& message, int code) {
-        say(message);
-        report_.outcome = "error";
-        report_.reason = message;
-        report_.exit = code;
-        return false;
-    }
-
     // Holding.
 
     /// False when there was no time left for the command, or none wanted any more.
     bool start() {
-        block_stop_signals();
-        const store_traits traits = store_->traits();
+        serve_stop_signals(signals_);
+        const store_traits traits = waiting_.store().traits();
         clock_ = traits.clock;
         held_since_ = wall::now();
         report_.token = held_.token().value();
@@ -196,7 +80,7 @@ class keeper {
 
         command_environment environment;
         environment.name = order_.run.name;
-        environment.url = store_->url();
+        environment.url = waiting_.store().url();
         environment.token = report_.token;
         environment.ttl = order_.how.ttl;
         environment.held_by_ancestors = std::getenv(held_variable);
@@ -226,8 +110,9 @@ class keeper {
     bool wait_for_time() {
         while (deadline_ - now(clock_) <= order_.limits.margin + order_.limits.kill_after) {
             if (held_.is_lost()) {
-                fail("lost " + in_quotes(order_.run.name) + " before the command could be started",
-                     exit_code::lost);
+                report_failure(report_,
+                               "lost " + in_quotes(order_.run.name) + " before the command could be started",
+                               exit_code::lost);
                 report_.outcome = "lost";
                 return false;
             }
@@ -237,8 +122,8 @@ class keeper {
             signalfd_siginfo info;
             while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
                 if (ends_waiting(static_cast<int>(info.ssi_signo))) {
-                    cancelled_by_ = static_cast<int>(info.ssi_signo);
-                    return cancelled();
+                    report_cancelled(report_, static_cast<int>(info.ssi_signo));
+                    return false;
                 }
             }
             publish_deadline();
@@ -291,8 +176,11 @@ class keeper {
         signalfd_siginfo info;
         while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
             const int number = static_cast<int>(info.ssi_signo);
-            if (number == SIGCONT) {
-                guard_.link.send({message_kind::resume, 0, 0, {}, {}});
+            // Ctrl-Z reaches us while the command does not have the terminal: it stops it, and the next
+            // continues it.
+            const bool is_second_stop = number == SIGTSTP && command_stopped_;
+            if (number == SIGCONT || is_second_stop) {
+                guard_.link.send({message_kind::resume, is_second_stop ? 1 : 0, 0, {}, {}});
                 continue;
             }
             guard_.link.send({message_kind::forward, number, 0, {}, {}});
@@ -310,7 +198,8 @@ class keeper {
             if (got == guard_link::received::other_side_gone) {
                 kill_all_descendants(command_);
                 ended_ = true;
-                fail("its guard process was killed; the command was killed too", exit_code::internal);
+                report_failure(report_, "its guard process was killed; the command was killed too",
+                               exit_code::internal);
             } else {
                 note(what);
             }
@@ -324,17 +213,18 @@ class keeper {
             break;
         case message_kind::start_failed:
             ended_ = true;
-            fail("cannot run " + in_quotes(order_.run.command.front()) + ": " + std::strerror(what.value),
-                 exit_code_for_exec(what.value));
+            report_failure(report_,
+                           "cannot run " + in_quotes(order_.run.command.front()) + ": " +
+                               std::strerror(what.value),
+                           exit_code_for_exec(what.value));
             report_.outcome = "not_started";
             break;
         case message_kind::stopped:
             command_stopped_ = true;
-            if (!order_.quiet && ::isatty(STDERR_FILENO) == 1) {
-                say("the command is stopped; " + in_quotes(order_.run.name) +
-                    " is still held. Continue it with: kill -CONT " + std::to_string(::getpid()) +
-                    ", end it with Ctrl-C");
-            }
+            say_stopped(what.value);
+            break;
+        case message_kind::continued:
+            command_stopped_ = false;
             break;
         case message_kind::verdict:
             say_verdict(static_cast<guard_verdict>(what.value));
@@ -345,6 +235,19 @@ class keeper {
             break;
         default:
             break;
+        }
+    }
+
+    void say_stopped(int signal_number) const {
+        if (order_.quiet || ::isatty(STDERR_FILENO) != 1) {
+            return;
+        }
+        const std::string held = "; " + in_quotes(order_.run.name) + " is still held. ";
+        if (signal_number == SIGTTIN || signal_number == SIGTTOU) {
+            say("the command waits for the terminal" + held + "Give it the terminal with: fg");
+        } else {
+            say("the command is stopped" + held + "Ctrl-Z continues it, and so does kill -CONT " +
+                std::to_string(::getpid()) + "; Ctrl-C ends it");
         }
     }
 
@@ -413,7 +316,8 @@ class keeper {
         }
         const error& why = released.error();
         if (why.code() == errc::lost && report_.outcome == "completed") {
-            fail("lost " + in_quotes(order_.run.name) + " before the command ended", exit_code::lost);
+            report_failure(report_, "lost " + in_quotes(order_.run.name) + " before the command ended",
+                           exit_code::lost);
             report_.outcome = "lost";
         } else if (!order_.quiet) {
             say(why.message());
@@ -424,12 +328,9 @@ class keeper {
     guard_process& guard_;
     unique_fd signals_;
     unique_fd lost_event_;
-    wall::time_point begun_ = wall::now();
     wall::time_point held_since_{};
     run_report report_;
-    int cancelled_by_ = 0;
-    std::optional<waiting_notice> notice_; ///< Lasts as long as we do: who is asked may answer late.
-    std::optional<locks> store_;
+    waiting waiting_; ///< Lasts as long as we do: whom it asked who holds may answer late.
     held held_;
     clock_source clock_ = clock_source::boottime;
     nanoseconds validity_{};
@@ -445,6 +346,15 @@ class keeper {
 
 run_report keep(const keeper_order& order, guard_process& guard) {
     return keeper(order, guard).run();
+}
+
+int milliseconds_until(std::optional<nanoseconds> left) {
+    if (!left) {
+        return -1;
+    }
+    constexpr nanoseconds longest = std::chrono::hours(1);
+    const nanoseconds bounded = std::clamp(*left, nanoseconds::zero(), longest);
+    return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(bounded).count());
 }
 
 instant next_look(instant now, instant deadline, nanoseconds validity) noexcept {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 
 #include <holdfast/holdfast.hpp>
@@ -27,6 +28,9 @@ struct keeper_order {
 /// Holds, lets the guard run the command, releases. The report's `signal` with outcome completed asks the
 /// caller to die by that signal.
 run_report keep(const keeper_order& order, guard_process& guard);
+
+/// For poll(): rounded up, an hour at most; nothing waits for ever.
+int milliseconds_until(std::optional<std::chrono::nanoseconds> left);
 
 /// When the keeper looks again for a renewed deadline: soon after a renewal is due, then often. `validity` is
 /// how long a hold is valid right after a renewal.

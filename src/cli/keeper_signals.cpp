@@ -10,13 +10,7 @@ namespace {
 
 constexpr std::array ending_signals{SIGTERM, SIGINT, SIGHUP, SIGQUIT};
 
-} // namespace
-
-bool ends_waiting(int signal_number) {
-    return std::find(ending_signals.begin(), ending_signals.end(), signal_number) != ending_signals.end();
-}
-
-unique_fd open_keeper_signals() {
+sigset_t served_signals() {
     sigset_t set;
     ::sigemptyset(&set);
     for (const int each : ending_signals) {
@@ -30,16 +24,30 @@ unique_fd open_keeper_signals() {
     for (const int each : {SIGUSR1, SIGUSR2, SIGCONT}) {
         ::sigaddset(&set, each);
     }
+    return set;
+}
+
+} // namespace
+
+bool ends_waiting(int signal_number) {
+    return std::find(ending_signals.begin(), ending_signals.end(), signal_number) != ending_signals.end();
+}
+
+unique_fd open_keeper_signals() {
+    const sigset_t set = served_signals();
     return unique_fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
-void block_stop_signals() {
-    sigset_t set;
-    ::sigemptyset(&set);
+void serve_stop_signals(const unique_fd& keeper_signals) {
+    sigset_t stops;
+    ::sigemptyset(&stops);
     for (const int each : {SIGTSTP, SIGTTIN, SIGTTOU}) {
-        ::sigaddset(&set, each);
+        ::sigaddset(&stops, each);
     }
-    ::sigprocmask(SIG_BLOCK, &set, nullptr);
+    ::sigprocmask(SIG_BLOCK, &stops, nullptr);
+    sigset_t set = served_signals();
+    ::sigaddset(&set, SIGTSTP);
+    ::signalfd(keeper_signals.get(), &set, 0);
 }
 
 } // namespace holdfast::cli

@@ -13,7 +13,7 @@ bool ends_waiting(int signal_number);
 /// A signalfd of everything that the keeper serves. Not open when that fails.
 unique_fd open_keeper_signals();
 
-/// From now on Ctrl-Z must not stop the renewal.
-void block_stop_signals();
+/// From now on Ctrl-Z must not stop the renewal: SIGTSTP is served as the others are.
+void serve_stop_signals(const unique_fd& keeper_signals);
 
 } // namespace holdfast::cli

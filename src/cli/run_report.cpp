@@ -4,9 +4,23 @@
 #include <string_view>
 #include <unistd.h>
 
+#include "cli/exit_code.hpp"
 #include "cli/text.hpp"
 
 namespace holdfast::cli {
+
+void report_failure(run_report& report, const std::string& message, int code) {
+    say(message);
+    report.outcome = "error";
+    report.reason = message;
+    report.exit = code;
+}
+
+void report_cancelled(run_report& report, int signal_number) {
+    report.outcome = "cancelled";
+    report.signal = signal_number;
+    report.exit = exit_code::signal_base + signal_number;
+}
 
 void write_report(int fd, const run_report& report) {
     const std::string line = report_line(report);

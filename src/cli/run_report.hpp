@@ -19,6 +19,12 @@ struct run_report {
     std::string reason; ///< A sentence, or empty.
 };
 
+/// Says the message, and notes it as an error with this exit code.
+void report_failure(run_report& report, const std::string& message, int code);
+
+/// Notes that a signal ended the waiting.
+void report_cancelled(run_report& report, int signal_number);
+
 /// One line, with its newline; see docs/json.md.
 std::string report_line(const run_report& report);
 

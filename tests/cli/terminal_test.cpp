@@ -1,12 +1,9 @@
 // `run` on a real pseudo-terminal.
 #include "command.hpp"
+#include "on_terminal.hpp"
 
 #include <csignal>
-#include <poll.h>
-#include <pty.h>
-#include <sys/ioctl.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "support/wait_for.hpp"
 
@@ -15,70 +12,6 @@ namespace {
 
 using holdfast::testing::child_process;
 using holdfast::testing::wait_for;
-
-/// A session of its own on a new terminal. Killed with the object.
-class on_terminal {
-  public:
-    on_terminal(const words& command, const std::vector<std::pair<std::string, std::string>>& environment) {
-        std::vector<char*> arguments;
-        for (const std::string& argument : command) {
-            arguments.push_back(const_cast<char*>(argument.c_str()));
-        }
-        arguments.push_back(nullptr);
-        pid_ = ::forkpty(&terminal_, nullptr, nullptr, nullptr);
-        if (pid_ == 0) {
-            for (const auto& [name, value] : environment) {
-                ::setenv(name.c_str(), value.c_str(), 1);
-            }
-            ::execvp(arguments[0], arguments.data());
-            std::_Exit(127);
-        }
-    }
-    ~on_terminal() {
-        ::close(terminal_); // Hangs up: the session's foreground group ends.
-        if (!ended_) {
-            ::kill(pid_, SIGKILL);
-            ::waitpid(pid_, nullptr, 0);
-        }
-    }
-    on_terminal(const on_terminal&) = delete;
-    on_terminal& operator=(const on_terminal&) = delete;
-
-    void type(const std::string& text) {
-        ASSERT_EQ(::write(terminal_, text.data(), text.size()), static_cast<ssize_t>(text.size()));
-    }
-
-    /// Reads until the text has appeared.
-    bool shows(const std::string& text) {
-        return wait_for(
-            [&] {
-                pollfd source{terminal_, POLLIN, 0};
-                char bytes[4096];
-                ssize_t got = 0;
-                while (::poll(&source, 1, 0) > 0 && (got = ::read(terminal_, bytes, sizeof bytes)) > 0) {
-                    shown_.append(bytes, static_cast<std::size_t>(got));
-                }
-                return shown_.find(text) != std::string::npos;
-            },
-            bound);
-    }
-
-    const std::string& shown() const { return shown_; }
-    pid_t pid() const { return pid_; }
-    pid_t foreground() const { return ::tcgetpgrp(terminal_); }
-
-    int wait() {
-        int status = 0;
-        ended_ = wait_for([&] { return ::waitpid(pid_, &status, WNOHANG) == pid_; }, bound);
-        return ended_ ? status : -1;
-    }
-
-  private:
-    int terminal_ = -1;
-    pid_t pid_ = -1;
-    bool ended_ = false;
-    std::string shown_;
-};
 
 class on_a_terminal : public command_test {
   protected:
@@ -193,6 +126,45 @@ TEST_F(on_a_terminal, a_stopped_command_can_be_ended_by_ctrl_c) {
     session.type("\x03");
     const int status = session.wait();
     EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT) << status;
+}
+
+TEST_F(on_a_terminal, a_stopped_command_goes_on_after_another_ctrl_z) {
+    on_terminal session(holdfast({"run", "n", "sh", "-c", "echo ready; read x; echo got $x"}), environment());
+    ASSERT_TRUE(session.shows("ready"));
+    session.type("\x1a");
+    ASSERT_TRUE(session.shows("is still held. Ctrl-Z continues it"));
+    session.type("\x1a");
+    ASSERT_TRUE(wait_for([&] { return session.foreground() != session.pid(); }, bound));
+    session.type("hello\n");
+    EXPECT_TRUE(session.shows("got hello")) << session.shown();
+    EXPECT_EQ(session.wait(), 0);
+}
+
+TEST_F(on_a_terminal, a_command_in_a_pipeline_gets_it_once_it_reads_and_not_before) {
+    const std::string script = std::string(HOLDFAST_PROGRAM) +
+                               " run n sh -c 'echo ready; until [ -e \"$0\" ]; do sleep 0.01; done; read x; "
+                               "echo got $x' " +
+                               file("go") + " | cat";
+    on_terminal session({"sh", "-c", script}, environment());
+    ASSERT_TRUE(session.shows("ready"));
+    EXPECT_EQ(session.foreground(), session.pid()) << "a pager at the end of the pipeline has it";
+    session.type("hello\n");
+    std::ofstream(file("go")).flush();
+    EXPECT_TRUE(session.shows("got hello")) << session.shown();
+    EXPECT_EQ(session.wait(), 0);
+}
+
+TEST_F(on_a_terminal, a_background_job_that_reads_goes_on_when_the_shell_brings_it_to_the_foreground) {
+    on_terminal session({"bash", "--norc", "--noprofile", "-i"}, environment());
+    session.type("PS1='prompt> '; " + std::string(HOLDFAST_PROGRAM) +
+                 " run n sh -c 'read x; echo got $x; exit 4' &\n");
+    ASSERT_TRUE(session.shows("the command waits for the terminal; 'n' is still held")) << session.shown();
+    session.type("fg; echo code=$?\n");
+    session.type("hello\n");
+    EXPECT_TRUE(session.shows("got hello")) << session.shown();
+    EXPECT_TRUE(session.shows("code=4")) << session.shown();
+    session.type("exit\n");
+    EXPECT_EQ(session.wait(), 0);
 }
 
 TEST_F(on_a_terminal, break_has_the_name_typed_before_it_takes_a_hold_away) {
