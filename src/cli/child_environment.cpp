@@ -1,5 +1,7 @@
 #include "cli/child_environment.hpp"
 
+#include "cli/store_identity.hpp"
+
 namespace holdfast::cli {
 namespace {
 
@@ -19,7 +21,7 @@ std::string percent_encoded(std::string_view bytes) {
 }
 
 std::string entry_for(std::string_view url, std::string_view name) {
-    return percent_encoded(url) + "|" + percent_encoded(name);
+    return percent_encoded(store_identity(url)) + "|" + percent_encoded(name);
 }
 
 } // namespace

@@ -1,8 +1,8 @@
 // What the command finds in its environment, and how a nested `run` of the same name is noticed.
 //
-// HOLDFAST_HELD lists what the ancestors of a process hold through `run`: entries "URL|NAME",
-// percent-encoded, between spaces. A `run` of a name that is in it would wait for its own ancestor for ever.
-// Pure functions.
+// HOLDFAST_HELD lists what the ancestors of a process hold through `run`: entries "STORE|NAME", the store as
+// store_identity() has it, percent-encoded, between spaces. A `run` of a name that is in it would wait for
+// its own ancestor for ever. Pure functions.
 #pragma once
 
 #include <chrono>

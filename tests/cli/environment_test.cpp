@@ -1,6 +1,9 @@
 #include "cli/child_environment.hpp"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "cli/store_identity.hpp"
 
 namespace holdfast::cli {
 namespace {
@@ -23,10 +26,39 @@ TEST(held_list, finds_exactly_its_own_entries) {
 TEST(held_list, grows_with_each_level) {
     command_environment environment;
     environment.name = "inner";
-    environment.url = "local:";
-    environment.held_by_ancestors = "local:|outer";
+    environment.url = "local:/x";
+    environment.held_by_ancestors = "local:/x|outer";
     const std::string additions = environment_additions(environment);
-    EXPECT_NE(additions.find("HOLDFAST_HELD=local:|outer local:|inner"), std::string::npos);
+    EXPECT_NE(additions.find("HOLDFAST_HELD=local:/x|outer local:/x|inner"), std::string::npos);
+}
+
+TEST(held_list, knows_a_store_by_every_spelling_and_without_its_password) {
+    command_environment environment;
+    environment.name = "n";
+    environment.url = "redis://ann:***@Cache,b:7000/0";
+    const std::string additions = environment_additions(environment);
+    const std::string list(additions.c_str() + additions.find("HOLDFAST_HELD=") + 14);
+    for (const char* same :
+         {"redis://cache:6379,b:7000", "redis://b:7000,cache/", "redis://ann@cache,b:7000/0"}) {
+        EXPECT_TRUE(is_held_by_ancestor(list.c_str(), same, "n")) << same;
+    }
+    for (const char* other :
+         {"redis://cache,b:7000/1", "redis://cache", "redis://cache,b:7001", "etcd://cache"}) {
+        EXPECT_FALSE(is_held_by_ancestor(list.c_str(), other, "n")) << other;
+    }
+}
+
+TEST(identity, of_a_store_is_the_same_for_all_its_spellings) {
+    EXPECT_EQ(store_identity("etcd://h"), store_identity("etcd://u:p@H:2379/"));
+    EXPECT_EQ(store_identity("etcd://localhost/ns"), store_identity("etcd://[::1]/ns"));
+    EXPECT_NE(store_identity("etcd://h/ns"), store_identity("etcd://h"));
+    EXPECT_NE(store_identity("etcd://h"), store_identity("redis://h"));
+    EXPECT_EQ(store_identity("unix:///a?db=0"), store_identity("unix:///a"));
+    EXPECT_NE(store_identity("unix:///a?db=1"), store_identity("unix:///a"));
+    EXPECT_EQ(store_identity("redis-sentinel://h/?m=x"), store_identity("redis-sentinel://h:26379/?m=x"));
+    EXPECT_EQ(store_identity("local:"), "local:/var/tmp/holdfast-" + std::to_string(::geteuid()));
+    EXPECT_EQ(store_identity("local:/usr/../usr/"), store_identity("local:/usr"));
+    EXPECT_EQ(store_identity("nonsense"), "nonsense");
 }
 
 TEST(environment, holds_the_four_promised_variables) {
