@@ -4,6 +4,7 @@
 #include <functional>
 #include <set>
 #include <string>
+#include <string_view>
 
 #include "cli/command_texts.hpp"
 
@@ -64,6 +65,17 @@ std::set<std::string> everywhere(const std::function<bool(const option_text&)>& 
         words.merge(spellings_of(each.id, wanted));
     }
     return words;
+}
+
+/// "run:*|elect:*", with ":*" at each end: those that run the words after theirs.
+std::string runners(const char* each_end) {
+    std::set<std::string> names;
+    for (const subcommand_text& each : subcommand_texts()) {
+        if (std::string_view(each.words).find("COMMAND") != std::string_view::npos) {
+            names.insert(std::string(each.name) + each_end);
+        }
+    }
+    return joined(names, "|");
 }
 
 bool any(const option_text&) {
@@ -141,6 +153,7 @@ std::string zsh_words(const subcommand_text& of) {
 } // namespace
 
 std::string bash_completion() {
+    const std::string runs = "[[ $command == @(" + runners("") + ") ]]";
     std::string text = "# bash completion for holdfast, made by: holdfast completion bash\n\n"
                        "_holdfast_reply() {\n"
                        "    COMPREPLY=($(compgen -W \"$1\" -- \"$cur\"))\n"
@@ -153,18 +166,22 @@ std::string bash_completion() {
                        "    [[ $cur == '=' ]] && cur=\n"
                        "    while ((at < COMP_CWORD)); do\n"
                        "        case ${COMP_WORDS[at]} in\n"
-                       "        --) ((at += 1)); [[ $command == run ]] && ((words >= 1)) && break ;;\n"
-                       "        ";
+                       "        --) ((at += 1)); " +
+                       runs + " && ((words >= 1)) && break ;;\n        ";
     text += joined(everywhere([](const option_text& option) { return !option.value.empty(); }), "|");
     text += ") [[ ${COMP_WORDS[at+1]} == '=' ]] && ((at += 1)); ((at += 2)) ;;\n"
             "        -*) ((at += 1)) ;;\n"
             "        *)\n"
-            "            [[ $command == run ]] && ((words >= 1)) && break\n"
+            "            " +
+            runs +
+            " && ((words >= 1)) && break\n"
             "            if [[ -z $command ]]; then command=${COMP_WORDS[at]}; else ((words += 1)); fi\n"
             "            ((at += 1)) ;;\n"
             "        esac\n"
             "    done\n"
-            "    if [[ $command == run ]] && ((words >= 1)) && ((at < COMP_CWORD)); then\n"
+            "    if " +
+            runs +
+            " && ((words >= 1)) && ((at < COMP_CWORD)); then\n"
             "        if declare -F _command_offset > /dev/null; then _command_offset \"$at\"\n"
             "        else COMPREPLY=($(compgen -f -- \"$cur\")); fi\n"
             "        return\n"
@@ -194,7 +211,9 @@ std::string bash_completion() {
                     "cut -f 1 | sort -u)\" -- \"$cur\")) ;;\n";
         }
     }
-    text += "    run:*) COMPREPLY=($(compgen -c -- \"$cur\")) ;;\n"
+    // An alternative in brackets would need extglob here, which not every shell has switched on.
+    text += "    " + runners(":*") +
+            ") COMPREPLY=($(compgen -c -- \"$cur\")) ;;\n"
             "    esac\n"
             "}\n\n"
             "complete -F _holdfast holdfast\n";
@@ -211,9 +230,9 @@ std::string zsh_completion() {
                        "}\n\n"
                        "_holdfast() {\n"
                        "    local curcontext=\"$curcontext\" state line\n"
-                       "    local -a commands\n"
+                       "    local -a subcommands\n"
                        "    typeset -A opt_args\n"
-                       "    commands=(\n";
+                       "    subcommands=(\n";
     for (const subcommand_text& each : subcommand_texts()) {
         text += std::string("        '") + each.name + ":" + zsh_quoted(each.summary) + "'\n";
     }
@@ -224,7 +243,7 @@ std::string zsh_completion() {
     }
     text += "        '1:command:->command' '*::argument:->argument' && return\n"
             "    case $state in\n"
-            "    command) _describe command commands ;;\n"
+            "    command) _describe command subcommands ;;\n"
             "    argument)\n"
             "        case $words[1] in\n";
     for (const subcommand_text& each : subcommand_texts()) {

@@ -1,5 +1,6 @@
 // What is generated from the option tree: completions and the manual page.
 #include "command.hpp"
+#include "on_terminal.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -60,7 +61,10 @@ TEST_F(generated, bash_completes_names_in_use_and_then_the_command) {
     ASSERT_EQ(holder.read_line(bound), "up");
     EXPECT_EQ(offered({"holdfast", "show", "ni"}), (words{"nightly"}));
     EXPECT_EQ(offered({"holdfast", "run", "-w", "5", "ni"}), (words{"nightly"}));
-    EXPECT_TRUE(offers({"holdfast", "run", "nightly", "prin"}, "printf"));
+    for (const char* runner : {"run", "elect"}) {
+        EXPECT_TRUE(offers({"holdfast", runner, "nightly", "prin"}, "printf"));
+        EXPECT_FALSE(offers({"holdfast", runner, "nightly", "ls", "--tt"}, "--ttl")) << "of ls, not ours";
+    }
     EXPECT_TRUE(offers({"holdfast", "run", "nightly", "--", "cat", file("compl")}, file("completion.bash")));
     EXPECT_FALSE(offers({"holdfast", "run", "nightly", "ls", "--sl"}, "--slots"))
         << "an option of ls, not ours";
@@ -92,6 +96,36 @@ TEST_F(generated, every_option_of_every_subcommand_is_in_every_generated_text) {
         }
         EXPECT_GE(found, 10U) << command;
     }
+}
+
+TEST_F(generated, zsh_completes_at_its_prompt) {
+    std::filesystem::create_directory(folder_ / "zsh");
+    std::ofstream(folder_ / "zsh/_holdfast") << run({"completion", "zsh"}).out;
+    auto how = surroundings();
+    how.out = holdfast::testing::redirect::pipe();
+    child_process holder(holdfast({"run", "nightly", "sh", "-c", "echo up; exec sleep 100"}), how);
+    ASSERT_EQ(holder.read_line(bound), "up");
+    on_terminal session({"zsh", "-f", "-i"}, how.env);
+    const std::string bin = std::filesystem::path(HOLDFAST_PROGRAM).parent_path().string();
+    session.type("bindkey -e; PS1='prompt> '; path=(" + bin + " $path); fpath=(" + file("zsh") +
+                 " $fpath); autoload -U compinit; compinit -u -D; echo re''ady\n");
+    ASSERT_TRUE(session.shows("ready")) << session.shown();
+    // What is completed is shown when the line is run, by a command that is not holdfast.
+    const auto completes = [&session](const std::string& typed, const std::string& whole) {
+        session.type("holdfast " + typed +
+                     "\t\x01"
+                     "echo '<\x05>'\n");
+        EXPECT_TRUE(session.shows("\n<holdfast " + whole)) << session.shown();
+    };
+    completes("doc", "doctor");
+    completes("run --slo", "run --slots");
+    completes("run --on-lost wa", "run --on-lost warn");
+    completes("show ni", "show nightly");
+    completes("elect --observe ni", "elect --observe nightly");
+    completes("run nightly printen", "run nightly printenv");
+    completes("run nightly -- cat " + file("zs"), "run nightly -- cat " + file("zsh"));
+    session.type("exit\n");
+    EXPECT_EQ(session.wait(), 0);
 }
 
 TEST_F(generated, zsh_takes_the_script) {
