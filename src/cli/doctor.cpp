@@ -64,7 +64,12 @@ int doctor_command(const command_line& line, const settings& chosen) {
         report.url = store->url();
         report.traits = store->traits();
         report.findings = store->diagnose();
-        report.findings.push_back(level_finding(report.traits));
+        // A store that knows what to change for a better level has said so already.
+        const bool has_level = std::any_of(report.findings.begin(), report.findings.end(),
+                                           [](const finding& each) { return each.what == "level"; });
+        if (!has_level) {
+            report.findings.push_back(level_finding(report.traits));
+        }
     } else {
         // An engine that cannot be used is what a doctor is asked about: a finding, with the usual exit code.
         report.findings.push_back({severity::error, "reachability", store.error().message(),

@@ -1,5 +1,6 @@
 // The command `holdfast`, and with HOLDFAST_NET defined `holdfast-net`: the same source, linked with all
 // stores.
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <climits>
@@ -18,7 +19,7 @@
 #include "cli/exit_code.hpp"
 #include "cli/options.hpp"
 #include "cli/output.hpp"
-#include "cli/text.hpp"
+#include "cli/run_report.hpp"
 
 namespace holdfast::cli {
 namespace {
@@ -40,8 +41,8 @@ void fill_standard_descriptors() {
     }
 }
 
-/// Becomes libexec/holdfast/holdfast-net beside our bin folder; returns an exit code when that fails.
-int become_holdfast_net(char** argv, std::string_view scheme) {
+/// Becomes libexec/holdfast/holdfast-net beside our bin folder; throws config_error when that fails.
+[[noreturn]] void become_holdfast_net(char** argv, std::string_view scheme) {
     std::array<char, PATH_MAX> self{};
     const ssize_t length = ::readlink("/proc/self/exe", self.data(), self.size() - 1);
     std::string path(self.data(), length > 0 ? static_cast<std::size_t>(length) : 0);
@@ -49,9 +50,29 @@ int become_holdfast_net(char** argv, std::string_view scheme) {
     path.resize(path.rfind('/') == std::string::npos ? 0 : path.rfind('/'));
     path += "/libexec/holdfast/holdfast-net";
     ::execv(path.c_str(), argv);
-    say("'" + std::string(scheme) + ":' needs the network stores, and " + path +
-        " cannot be run: " + std::strerror(errno) + "; install holdfast with them, or use local:");
-    return exit_code::config;
+    throw config_error("'" + std::string(scheme) + ":' needs the network stores, and " + path +
+                       " cannot be run: " + std::strerror(errno) +
+                       "; install holdfast with them, or use local:");
+}
+
+/// A password among the arguments can be read by everybody on the machine for as long as we run: from now on
+/// there are stars.
+void hide_passwords(int argc, char** argv) {
+    for (int index = 1; index < argc; ++index) {
+        const bool is_next = std::string_view(argv[index - 1]) == "--url";
+        const std::string_view text = argv[index];
+        const std::size_t scheme_end = text.find("://");
+        if ((!is_next && text.substr(0, 6) != "--url=") || scheme_end == std::string_view::npos) {
+            continue;
+        }
+        const std::size_t begin = scheme_end + 3;
+        const std::string_view authority = text.substr(begin, text.find('/', begin) - begin);
+        const std::size_t colon = authority.find(':');
+        const std::size_t at = authority.rfind('@');
+        if (at != std::string_view::npos && colon < at) {
+            std::fill(argv[index] + begin + colon + 1, argv[index] + begin + at, '*');
+        }
+    }
 }
 
 /// Whether the configuration file is not needed for the URL.
@@ -60,7 +81,7 @@ bool has_url(const command_line& line) {
     return !line.global.url.empty() || (environment != nullptr && environment[0] != '\0');
 }
 
-int dispatch(const command_line& line, char** argv) {
+int dispatch(const command_line& line, int argc, char** argv) {
     if (line.help) {
         return print(help_text(line.command));
     }
@@ -76,8 +97,9 @@ int dispatch(const command_line& line, char** argv) {
     const settings chosen =
         resolve_settings(line, read_config_file(has_url(line)), std::getenv("HOLDFAST_URL"));
     if (!has_network_stores && is_network_scheme(url_scheme(chosen.url))) {
-        return become_holdfast_net(argv, url_scheme(chosen.url));
+        become_holdfast_net(argv, url_scheme(chosen.url));
     }
+    hide_passwords(argc, argv);
     switch (line.command) {
     case subcommand::run:
         return run_command(line, chosen);
@@ -98,23 +120,31 @@ int dispatch(const command_line& line, char** argv) {
     }
 }
 
+/// Says what went wrong before there was a hold, in the status line too where one was asked for.
+int fail(const command_line& line, const char* message, int code) {
+    run_report report;
+    report_failure(report, message, code);
+    if (line.run.status_fd && ::fcntl(*line.run.status_fd, F_GETFD) >= 0) {
+        write_report(*line.run.status_fd, report);
+    }
+    return code;
+}
+
 int main_without_exceptions(int argc, char** argv) {
+    command_line line;
     try {
-        const std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
-        return dispatch(parse_command_line(arguments), argv);
+        line = parse_command_line({argv + std::min(argc, 1), argv + argc});
+        return dispatch(line, argc, argv);
     } catch (const usage_error& wrong) {
-        say(wrong.what());
-        return exit_code::usage;
+        return fail(line, wrong.what(), exit_code::usage);
     } catch (const config_error& wrong) {
-        say(wrong.what());
-        return exit_code::config;
+        return fail(line, wrong.what(), exit_code::config);
     } catch (const std::system_error& failure) {
-        say(failure.what());
         const bool ours = failure.code().category() == error_category();
-        return ours ? exit_code_for(static_cast<errc>(failure.code().value())) : exit_code::internal;
+        return fail(line, failure.what(),
+                    ours ? exit_code_for(static_cast<errc>(failure.code().value())) : exit_code::internal);
     } catch (const std::exception& failure) {
-        say(failure.what());
-        return exit_code::internal;
+        return fail(line, failure.what(), exit_code::internal);
     }
 }
 

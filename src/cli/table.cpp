@@ -134,6 +134,9 @@ std::string describe_kind(const resource_status& resource) {
 }
 
 std::string describe_who(const claim_status& claim) {
+    if (!claim.who && claim.proposal) {
+        return "candidate " + printable(*claim.proposal); // A campaign says no more on some engines.
+    }
     if (!claim.who) {
         return claim.id.empty() ? "somebody" : printable(shortened(claim.id, 40));
     }

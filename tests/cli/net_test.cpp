@@ -1,6 +1,7 @@
 // The network stores through the command: it becomes holdfast-net, and nothing else changes.
 #include "command.hpp"
 
+#include <algorithm>
 #include <csignal>
 #include <functional>
 #include <memory>
@@ -95,7 +96,12 @@ class network_command : public command_test {
 
         const auto looked = run({"doctor", "--json", "--url", store});
         EXPECT_EQ(looked.status.code, 0) << looked.out;
-        EXPECT_GE(json::parse(looked.out)["findings"].size(), 2U) << looked.out;
+        const json findings = json::parse(looked.out)["findings"];
+        EXPECT_GE(findings.size(), 2U) << looked.out;
+        EXPECT_EQ(std::count_if(findings.begin(), findings.end(),
+                                [](const json& each) { return each["what"] == "level"; }),
+                  1)
+            << looked.out;
     }
 
     void shares_and_excludes(const std::string& store) {

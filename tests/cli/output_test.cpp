@@ -64,6 +64,15 @@ TEST(table, colours_states_and_obeys_no_name) {
     EXPECT_NE(text.find("x\\x1b[0m"), std::string::npos);
 }
 
+TEST(table, names_a_candidate_of_whom_only_the_proposal_is_known) {
+    claim_status candidate;
+    candidate.id = "694d-1";
+    candidate.proposal = "db1:80\n";
+    EXPECT_EQ(describe_who(candidate), "candidate db1:80\\x0a");
+    candidate.who = holder_info{.user = "ann", .host = "db1", .pid = 42, .command = "", .why = ""};
+    EXPECT_EQ(describe_who(candidate), "ann@db1:42");
+}
+
 TEST(table, sorts_by_name_state_and_age) {
     claim_status stale = holder();
     stale.stale = true;

@@ -210,6 +210,10 @@ TEST_F(run_command, refuses_a_name_that_an_ancestor_holds) {
     EXPECT_EQ(code({"run", "n", HOLDFAST_PROGRAM, "run", "m", "sh", "-c", "exit 5"}), 5);
     EXPECT_EQ(code({"run", "n", HOLDFAST_PROGRAM, "run", "m", HOLDFAST_PROGRAM, "run", "-n", "n", "true"}),
               64);
+    const std::string other_spelling =
+        "local:" + folder_.path().string() + "/../" + folder_.path().filename().string() + "/store/";
+    EXPECT_EQ(code({"run", "n", HOLDFAST_PROGRAM, "run", "--url", other_spelling, "-w", "5", "n", "true"}),
+              64);
 }
 
 TEST_F(run_command, gives_its_command_the_promised_environment) {
@@ -354,6 +358,15 @@ TEST_F(run_command, writes_one_line_about_the_outcome) {
     EXPECT_EQ(killed["signal"], 9);
     EXPECT_EQ(report("--max-hold 20ms n sleep 9")["outcome"], "max_hold");
     EXPECT_EQ(report("n no-such-command")["outcome"], "not_started");
+    const json late = report("--ttl 2s --margin 1s n true");
+    EXPECT_EQ(late["outcome"], "error");
+    EXPECT_EQ(late["exit"], 64);
+    std::filesystem::create_directory(folder_ / "holdfast");
+    std::ofstream(file("holdfast/config.toml")) << "nonsense\n";
+    const json badly_configured = report("n true");
+    EXPECT_EQ(badly_configured["exit"], 78);
+    EXPECT_NE(badly_configured["reason"].get<std::string>().find("config.toml:1"), std::string::npos);
+    std::filesystem::remove_all(folder_ / "holdfast");
     const json wrong = report("--url local:relative n true");
     EXPECT_EQ(wrong["outcome"], "error");
     EXPECT_EQ(wrong["exit"], 78);

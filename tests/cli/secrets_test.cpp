@@ -2,6 +2,7 @@
 #include "command.hpp"
 
 #include <csignal>
+#include <cstring>
 
 #include "support/ports.hpp"
 #include "support/servers.hpp"
@@ -58,6 +59,11 @@ TEST_F(secrets, in_the_urls_of_environment_and_configuration_file_stay_there) {
         EXPECT_NE(done.status.code, 77) << done.err;
         expect_secret(done.out + done.err);
     }
+    how.env.emplace_back("REDISCLI_AUTH", password); // For the command's own use.
+    const auto nested =
+        run_process(holdfast({"run", "n", HOLDFAST_PROGRAM, "run", "-w", "5", "n", "true"}), bound, how);
+    EXPECT_EQ(nested.status.code, 64) << "without the password it is the same store: " << nested.err;
+    how.env.pop_back();
     std::filesystem::create_directory(folder_ / "holdfast");
     std::ofstream(folder_ / "holdfast/config.toml") << "url = \"" << full_url() << "\"\n";
     how.env.erase(how.env.begin());
@@ -67,6 +73,22 @@ TEST_F(secrets, in_the_urls_of_environment_and_configuration_file_stay_there) {
     const auto malformed = run_process({"bash", "-c", command}, bound, how);
     EXPECT_EQ(malformed.status.code, 78);
     expect_secret(malformed.err);
+}
+
+TEST_F(secrets, of_a_url_among_the_arguments_are_hidden_as_soon_as_they_are_read) {
+    for (const std::string& flag : {"--url=" + full_url(), "--url " + full_url()}) {
+        const auto done = run_process(
+            {"bash", "-c",
+             std::string(HOLDFAST_PROGRAM) + " run -v " + flag +
+                 " n -- bash -c '"
+                 "read -r _ _ _ keeper _ < /proc/$PPID/stat; cat /proc/{$$,$PPID,$keeper}/cmdline'"},
+            bound, surroundings());
+        EXPECT_EQ(done.status.code, 0) << done.err;
+        EXPECT_NE(done.out.find("redis://:" + std::string(std::strlen(password), '*') + "@127.0.0.1"),
+                  std::string::npos)
+            << done.out;
+        expect_secret(done.out + done.err);
+    }
 }
 
 TEST_F(secrets, by_file_and_by_descriptor_are_not_for_the_command) {
