@@ -156,6 +156,9 @@ class locks {
 ///     redis-sentinel://[user:password@]host:26379[,host...]/[db]?sentinelMasterId=NAME
 ///                                       (also redis+sentinel://; rediss-sentinel:// with TLS)
 ///
+/// What is special in user, password and path is percent-encoded, an '@' above all (%40); a folder is taken
+/// as it stands. Errors never show a password, whether or not the rest can be read.
+///
 /// Blocks for at most options::op_timeout. Opens no session yet: the first acquire does.
 /// Throws std::system_error: config (URL, options), unavailable, unauthorized, level_not_met.
 locks connect(std::string_view url, options how = {});

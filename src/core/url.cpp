@@ -3,6 +3,8 @@
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 
 namespace holdfast::core {
@@ -19,6 +21,12 @@ struct cut_url {
     std::string hosts;
     std::string rest; ///< Path and query.
     bool has_authority = false;
+
+    /// An '@' behind the host: most probably that of a password with a '/', '?' or '#' that is not encoded.
+    bool stray_at() const noexcept {
+        return (has_authority ? !(userinfo + hosts).empty() : scheme != "local") &&
+               rest.find('@') != std::string::npos;
+    }
 };
 
 cut_url cut(std::string_view text) {
@@ -44,8 +52,32 @@ cut_url cut(std::string_view text) {
     return parts;
 }
 
+bool named_as_a_secret(std::string_view key) {
+    constexpr std::array<std::string_view, 5> words{"pass", "pwd", "auth", "secret", "token"};
+    return std::any_of(words.begin(), words.end(),
+                       [&](std::string_view word) { return key.find(word) != std::string_view::npos; });
+}
+
+/// Path and query; no option takes a secret, but somebody may try.
+std::string redact_options(std::string_view rest) {
+    const std::size_t path = std::min(rest.find('?'), rest.size());
+    std::string shown(rest.substr(0, path));
+    for (rest.remove_prefix(path); !rest.empty();) {
+        const std::string_view option = rest.substr(0, rest.find('&', 1)); // With its '?' or '&'.
+        const std::string_view key = option.substr(0, option.find('='));
+        const bool hide = key.size() < option.size() && named_as_a_secret(key);
+        shown += hide ? std::string(key) + "=***" : std::string(option);
+        rest.remove_prefix(option.size());
+    }
+    return shown;
+}
+
 /// What people and logs may see: a password becomes three stars, whether or not the rest can be parsed.
 std::string redact(const cut_url& parts, std::string_view text) {
+    if (parts.stray_at()) {
+        return parts.scheme + (parts.has_authority ? "://" : ":") + "***" +
+               std::string(text.substr(text.rfind('@')));
+    }
     if (!parts.has_authority) {
         return std::string(text);
     }
@@ -53,7 +85,7 @@ std::string redact(const cut_url& parts, std::string_view text) {
     if (const auto colon = userinfo.find(':'); colon != std::string::npos) {
         userinfo = userinfo.substr(0, colon) + ":***@";
     }
-    return parts.scheme + "://" + userinfo + parts.hosts + parts.rest;
+    return parts.scheme + "://" + userinfo + parts.hosts + redact_options(parts.rest);
 }
 
 } // namespace
@@ -76,6 +108,11 @@ result<store_url> parse_url(std::string_view text) {
         }
         url.path = parts.rest; // A folder is taken as it stands, percent signs and all.
         return url;
+    }
+    if (parts.stray_at()) {
+        return bad_url(url.redacted,
+                       "it has an '@' behind its host; in user, password and path write %2F for "
+                       "'/', %3F for '?', %23 for '#' and %40 for '@'");
     }
     if (!parts.has_authority) {
         return bad_url(url.redacted, "write " + url.scheme + "://HOST:PORT");

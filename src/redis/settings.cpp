@@ -94,7 +94,7 @@ result<settings> settings::from(const core::store_config& config, const char* us
             made.assume = level::exclusive;
         } else {
             return config_error(
-                "'" + key + "=" + value + "' in '" + url.redacted +
+                "'" + key + (key == "assume" ? "=" + value : "") + "' in '" + url.redacted +
                 "' is not understood; a Redis URL takes db=N and assume=fenced or assume=exclusive");
         }
     }

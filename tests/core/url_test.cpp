@@ -36,6 +36,20 @@ TEST(url, a_bad_url_names_the_remedy_and_hides_the_password) {
         EXPECT_EQ(url.error().message().find("secret"), std::string::npos) << url.error().message();
         EXPECT_NE(url.error().message().find("bad URL"), std::string::npos);
     }
+    // A password with special characters that are not encoded cuts the URL short, and must not be shown for
+    // that.
+    for (const char* bad : {"redis://ann:zz/qq@h:6379", "redis://:zz/qq@h", "redis://ann:zz?qq@h/0",
+                            "redis://ann:zz#qq@h", "redis://ann:12/zz/qq@h", "etcd://ann:s@x/zz/qq@h1,h2",
+                            "redis:ann:zz:qq@h", "ann:zz:qq@h:6379", "redis://ann:p@zz@/qq@h"}) {
+        const auto url = parse_url(bad);
+        ASSERT_FALSE(url) << bad;
+        const std::string& told = url.error().message();
+        EXPECT_EQ(told.find("zz"), std::string::npos) << told;
+        EXPECT_EQ(told.find("qq"), std::string::npos) << told;
+        EXPECT_EQ(url.error().code(), errc::config);
+    }
+    EXPECT_EQ(parse_url("redis://h/0?password=cret&db=1&auth=cret")->redacted,
+              "redis://h/0?password=***&db=1&auth=***");
     EXPECT_FALSE(parse_url(""));
     EXPECT_FALSE(parse_url("127.0.0.1"));
     EXPECT_FALSE(parse_url("etcd:127.0.0.1"));
@@ -44,6 +58,7 @@ TEST(url, a_bad_url_names_the_remedy_and_hides_the_password) {
 TEST(url, the_local_store_has_a_folder_and_no_host) {
     EXPECT_EQ(parse_url("local:")->path, "");
     EXPECT_EQ(parse_url("local:/a folder/50%")->path, "/a folder/50%");
+    EXPECT_EQ(parse_url("local:/me@home")->redacted, "local:/me@home");
     EXPECT_FALSE(parse_url("local://host/x"));
     EXPECT_FALSE(parse_url("local:relative"));
 }
@@ -53,6 +68,8 @@ TEST(url, a_unix_socket_keeps_its_path_and_options) {
     ASSERT_TRUE(url) << url.error().message();
     EXPECT_EQ(url->path, "/run/redis/redis.sock");
     EXPECT_EQ(url->query.at("db"), "2");
+    EXPECT_EQ(parse_url("unix:///run/me@home.sock")->path, "/run/me@home.sock");
+    EXPECT_EQ(parse_url("etcd://h/team%40home")->path, "team@home");
     EXPECT_TRUE(url->endpoints.empty());
 }
 
