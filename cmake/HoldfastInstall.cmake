@@ -1,4 +1,5 @@
-# What `cmake --install` installs: headers, libraries, the command, and the package that find_package(holdfast) reads.
+# What `cmake --install` installs: headers, libraries, the command with its manual page and completions, and the package
+# that find_package(holdfast) reads.
 # Each store has an export file of its own: whoever wants the local store needs neither gRPC nor Boost.Asio.
 
 include(CMakePackageConfigHelpers)
@@ -40,4 +41,10 @@ if(HOLDFAST_CLI)
             install(TARGETS ${target} RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/holdfast)
         endif()
     endforeach()
+    if(TARGET holdfast_texts)
+        set(texts ${PROJECT_BINARY_DIR}/src/cli/texts)
+        install(FILES ${texts}/holdfast.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+        install(FILES ${texts}/holdfast DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+        install(FILES ${texts}/_holdfast DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+    endif()
 endif()
