@@ -1,19 +1,19 @@
 #include "client.hpp"
 
-#include <algorithm>
 #include <cstdio>
 #include <fstream>
 
 #include "factory.hpp"
 #include "fork.hpp"
 #include "identity.hpp"
-#include "quiet_thread.hpp"
 
 namespace holdfast::core {
 
 using std::chrono::nanoseconds;
 
 namespace {
+
+constexpr std::size_t names_at_least = 4096;
 
 std::string seconds_text(nanoseconds value) {
     std::array<char, 32> text{};
@@ -22,11 +22,18 @@ std::string seconds_text(nanoseconds value) {
 }
 
 result<std::string> read_password(const std::string& path) {
+    constexpr std::size_t longest = 4096;
     std::ifstream file(path, std::ios::binary);
-    if (!file) {
+    std::string password(longest + 1, '\0');
+    file.read(password.data(), static_cast<std::streamsize>(password.size()));
+    if (!file.is_open() || file.bad()) { // Bad: a folder, which can be opened, but not read.
         return error(errc::config, "the password file '" + path + "' cannot be read");
     }
-    std::string password((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    password.resize(static_cast<std::size_t>(file.gcount()));
+    if (password.size() > longest) {
+        return error(errc::config, "the password file '" + path + "' is longer than " +
+                                       std::to_string(longest) + " bytes; it is to hold the password alone");
+    }
     if (password.ends_with('\n')) {
         password.pop_back();
     }
@@ -45,15 +52,6 @@ result<void> check_options(const options& how, const store_traits& traits) {
                                               std::string(to_string(traits.gives)) + "': " + traits.why);
     }
     return {};
-}
-
-/// Whoever opens must come back with an answer, because others wait for it.
-result<std::shared_ptr<session>> open_session(const session_terms& terms, instant give_up) {
-    try {
-        return session::open(terms, give_up);
-    } catch (const std::system_error& failure) {
-        return error(errc::unavailable, std::string("opening a session: ") + failure.what());
-    }
 }
 
 } // namespace
@@ -117,25 +115,19 @@ result<std::shared_ptr<client>> client::adopt(std::unique_ptr<store> engine, std
 
 client::client(session_terms terms, std::shared_ptr<event_queue> audience, std::string shown_url)
     : audience_(std::move(audience)), terms_(std::move(terms)), shown_url_(std::move(shown_url)),
-      mark_(process_mark()) {}
+      mark_(process_mark()), desk_(std::make_shared<session_desk>(terms_, shown_url_)) {}
 
-client::~client() NO_THREAD_SAFETY_ANALYSIS {
+client::~client() {
     if (forked()) {
         // The connection and its threads belong to the parent: what the child inherited of them is left
         // alone.
         static_cast<void>(new std::shared_ptr<store>(terms_.engine));
         static_cast<void>(new std::shared_ptr<notifier>(terms_.notices));
         static_cast<void>(new std::shared_ptr<runner>(terms_.callbacks));
-        static_cast<void>(new quiet_thread(std::move(opener_)));
+        static_cast<void>(new std::shared_ptr<session_desk>(desk_));
         return;
     }
-    if (opener_.joinable()) {
-        if (opener_.runs_here()) {
-            opener_.detach(); // The last taker went on it: it touches nothing of ours any more.
-        } else {
-            opener_.join();
-        }
-    }
+    desk_->close();
 }
 
 bool client::forked() const noexcept {
@@ -146,106 +138,36 @@ error client::inherited() {
     return {errc::misuse, "this locks object was inherited by a forked child; connect again in the child"};
 }
 
-result<std::shared_ptr<session>> client::current_session(instant give_up) {
-    if (forked()) {
-        return inherited();
-    }
-    parking_place place;
-    for (;;) {
-        place.reset();
-        {
-            const latch_guard locked(guard_);
-            std::erase(waiting_for_open_, &place);
-            if (session_ && session_->alive()) {
-                return session_;
-            }
-            if (!opening_) {
-                opening_ = true;
-                break;
-            }
-            if (now() >= give_up) {
-                return error(errc::unavailable, shown_url_ + " did not open a session in time");
-            }
-            waiting_for_open_.push_back(&place);
-        }
-        place.wait_until(give_up, terms_.traits.clock);
-    }
-    // Others wait for this one, with limits of their own: never longer than one operation.
-    auto opened = open_session(terms_, std::min(give_up, now() + terms_.op_timeout));
-    std::shared_ptr<session> replaced; // Ended outside the lock: its destructor talks to the store.
-    const latch_guard locked(guard_);
-    opening_ = false;
-    if (opened) {
-        replaced = std::exchange(session_, *opened);
-    }
-    for (parking_place* other : waiting_for_open_) {
-        other->notify();
-    }
-    waiting_for_open_.clear();
-    return opened;
-}
-
-std::shared_ptr<session> client::present_session() {
-    const latch_guard locked(guard_);
-    return session_ && session_->alive() ? session_ : nullptr;
-}
-
-void client::session_in_background(instant give_up, session_taker then) {
-    if (auto present = present_session()) {
-        return then(std::move(present));
-    }
-    quiet_thread before; // Has served its takers, and is about to end.
-    bool no_thread = false;
-    {
-        const latch_guard locked(guard_);
-        takers_.push_back(std::move(then));
-        if (std::exchange(opening_for_takers_, true)) {
-            return;
-        }
-        try {
-            before =
-                std::exchange(opener_, quiet_thread::start([this, give_up] { open_for_takers(give_up); }));
-        } catch (const std::system_error&) {
-            no_thread = true;
-        }
-    }
-    if (no_thread) {
-        open_for_takers(now()); // Nobody waits here: they hear that it is unavailable.
-    }
-    if (before.joinable()) {
-        before.join();
-    }
-}
-
-void client::open_for_takers(instant give_up) {
-    const auto opened = current_session(give_up);
-    std::vector<session_taker> takers;
-    {
-        const latch_guard locked(guard_);
-        takers.swap(takers_);
-        opening_for_takers_ = false;
-    }
-    for (const auto& taker : takers) {
-        taker(opened);
-    }
-}
-
 std::shared_ptr<name_record> client::record_of(const resource_name& name) {
     if (forked()) {
         return std::make_shared<name_record>(); // A thread of the parent's may have held the latch.
     }
     const latch_guard locked(guard_);
-    if (names_.size() >= purge_names_at_) {
-        std::erase_if(names_, [](const auto& entry) { return entry.second.expired(); });
-        purge_names_at_ = std::max<std::size_t>(64, 2 * names_.size());
+    std::shared_ptr<name_record>& record = names_[name.bytes()];
+    if (record) {
+        return record;
     }
-    std::weak_ptr<name_record>& kept = names_[name];
-    auto record = kept.lock();
-    if (!record) {
+    if (const auto older = older_names_.extract(name.bytes())) {
+        record = older.mapped();
+    } else {
         record = std::make_shared<name_record>();
-        kept = record;
     }
-    return record;
+    const auto found = record;
+    if (names_.size() >= names_at_least) {
+        // What nobody has, and nobody has asked for in two rounds, is forgotten.
+        for (auto& [old, kept] : older_names_) {
+            if (kept.use_count() > 1) {
+                names_.emplace(old, std::move(kept));
+            }
+        }
+        older_names_ = std::exchange(names_, {});
+    }
+    return found;
+}
+
+std::size_t client::names_known() {
+    const latch_guard locked(guard_);
+    return names_.size() + older_names_.size();
 }
 
 } // namespace holdfast::core

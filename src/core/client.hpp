@@ -1,18 +1,15 @@
 // What stands behind a `locks` object: one store, its options, and the session in use. Thread-safe.
 #pragma once
 
-#include <functional>
-#include <map>
 #include <memory>
 #include <string>
-#include <vector>
+#include <unordered_map>
 
 #include <holdfast/holdfast.hpp>
 #include <holdfast/store.hpp>
 
 #include "annotations.hpp"
-#include "quiet_thread.hpp"
-#include "session.hpp"
+#include "session_desk.hpp"
 
 namespace holdfast::core {
 
@@ -43,14 +40,21 @@ class client {
 
     /// The session in use; opens one when there is none or it was lost. One caller opens, the others wait for
     /// it.
-    result<std::shared_ptr<session>> current_session(instant give_up);
+    result<std::shared_ptr<session>> current_session(instant give_up) {
+        return forked() ? inherited() : desk_->current(give_up);
+    }
 
     /// The session in use, or null.
-    std::shared_ptr<session> present_session();
+    std::shared_ptr<session> present_session() { return desk_->present(); }
     /// The same for who cannot wait: `then` is called once, on any thread, perhaps before this returns.
-    void session_in_background(instant give_up, std::function<void(result<std::shared_ptr<session>>)> then);
+    void session_in_background(instant give_up, session_desk::taker then) {
+        desk_->in_background(give_up, std::move(then));
+    }
 
+    /// The same object for as long as anybody has it, and at least until 4,096 other names have been asked
+    /// for.
     std::shared_ptr<name_record> record_of(const resource_name& name);
+    std::size_t names_known();
     store& engine() noexcept { return *terms_.engine; }
     const session_terms& terms() const noexcept { return terms_; }
     const std::string& shown_url() const noexcept { return shown_url_; }
@@ -60,8 +64,6 @@ class client {
     static error inherited();
 
   private:
-    using session_taker = std::function<void(result<std::shared_ptr<session>>)>;
-    void open_for_takers(instant give_up);
     client(session_terms terms, std::shared_ptr<event_queue> audience, std::string shown_url);
 
     const std::shared_ptr<event_queue> audience_; ///< First: everything else tells it of its end.
@@ -69,15 +71,13 @@ class client {
     const std::string shown_url_;
     const std::uint64_t mark_;
 
+    const std::shared_ptr<session_desk> desk_;
+
     latch guard_;
-    std::shared_ptr<session> session_ GUARDED_BY(guard_);
-    bool opening_ GUARDED_BY(guard_) = false;
-    std::vector<parking_place*> waiting_for_open_ GUARDED_BY(guard_);
-    std::vector<session_taker> takers_ GUARDED_BY(guard_);
-    bool opening_for_takers_ GUARDED_BY(guard_) = false;
-    quiet_thread opener_ GUARDED_BY(guard_);
-    std::map<resource_name, std::weak_ptr<name_record>> names_ GUARDED_BY(guard_);
-    std::size_t purge_names_at_ GUARDED_BY(guard_) = 64;
+    /// Names that were asked for since the last purge, and those from before.
+    using records = std::unordered_map<std::string, std::shared_ptr<name_record>>;
+    records names_ GUARDED_BY(guard_);
+    records older_names_ GUARDED_BY(guard_);
 };
 
 } // namespace holdfast::core

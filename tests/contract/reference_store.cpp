@@ -74,7 +74,11 @@ class reference_store final : public store {
         }
         return {};
     }
-    result<std::shared_ptr<store_session>> open(const session_request& request, instant) override {
+    result<std::shared_ptr<store_session>> open(const session_request& request, instant give_up) override {
+        ++engine_.opens;
+        while (engine_.silent && present() < give_up) {
+            std::this_thread::sleep_for(1ms);
+        }
         if (engine_.unreachable || engine_.silent) {
             return error(errc::unavailable, "the reference store is switched off");
         }

@@ -45,6 +45,7 @@ class reference_engine {
     std::size_t sessions();
     /// How many stores there are: a session keeps its own until it has ended.
     long connections() const { return connected_.use_count() - 1; }
+    std::atomic<int> opens{0};
     std::atomic<int> appends{0};
     std::atomic<int> renewals{0};
 

@@ -219,6 +219,31 @@ TEST_F(bad_store, a_token_that_goes_back_is_refused) {
     EXPECT_TRUE(nothing_left());
 }
 
+TEST_F(bad_store, a_token_that_goes_back_is_refused_also_when_no_face_was_kept) {
+    const auto ann = connect();
+    ASSERT_TRUE(ann.mutex("x").acquire());
+    for (int other = 0; other < 1000; ++other) {
+        static_cast<void>(ann.mutex("other " + std::to_string(other)));
+    }
+    engine.token_step = -1;
+    const auto held = ann.mutex("x").acquire();
+    ASSERT_FALSE(held);
+    EXPECT_EQ(held.error().code(), errc::misuse) << held.error().message();
+    EXPECT_TRUE(nothing_left());
+}
+
+TEST_F(bad_store, names_that_nobody_uses_any_more_are_forgotten_in_the_end) {
+    const auto made = core::client::adopt(engine.connect(), "reference:", {.ttl = 600ms}).value();
+    const auto record = made->record_of(resource_name::make("kept").value());
+    record->note(7);
+    for (int other = 0; other < 50'000; ++other) {
+        made->record_of(resource_name::make("other " + std::to_string(other)).value())->note(8);
+    }
+    EXPECT_LT(made->names_known(), 20'000U);
+    EXPECT_EQ(made->record_of(resource_name::make("kept").value())->highest_token, 7U);
+    EXPECT_EQ(made->record_of(resource_name::make("other 49000").value())->highest_token, 8U);
+}
+
 TEST_F(bad_store, unlock_takes_the_lost_hold_first) {
     const auto ann = connect();
     auto mine = ann.mutex("x");

@@ -190,6 +190,50 @@ TEST_F(asynchronous, a_store_out_of_reach_is_reported_after_op_timeout_and_delay
     EXPECT_EQ(got[0].error().code(), errc::unavailable);
 }
 
+TEST_F(asynchronous,
+       whoever_lets_go_waits_no_longer_than_release_timeout_for_a_session_that_is_being_opened) {
+    for (const bool blocking : {true, false}) {
+        engine.silent = true;
+        auto ours = std::make_optional(
+            locks(core::client::adopt(engine.connect(),
+                                      "memory:", {.ttl = 10s, .op_timeout = 30s, .release_timeout = 200ms})
+                      .value()));
+        std::stop_source stop;
+        if (blocking) {
+            std::jthread waiter([&] {
+                EXPECT_EQ(ours->mutex("n").acquire(stop.get_token()).error().code(), errc::cancelled);
+            });
+            ASSERT_TRUE(wait_for([&] { return engine.opens > 0; }, 15s));
+            stop.request_stop();
+        } else {
+            outcomes got;
+            ours->mutex("n").async_acquire({.stop = stop.get_token()}, got.taker());
+            ASSERT_TRUE(wait_for([&] { return engine.opens > 0; }, 15s));
+            stop.request_stop();
+            ASSERT_TRUE(got.arrived(1));
+            EXPECT_EQ(got[0].error().code(), errc::cancelled);
+        }
+        const auto before = std::chrono::steady_clock::now();
+        ours.reset();
+        EXPECT_LT(std::chrono::steady_clock::now() - before, 10s);
+        engine.silent = false; // The session is opened in the end, and nobody wants it.
+        EXPECT_TRUE(wait_for([&] { return engine.connections() == 0; }, 15s));
+        EXPECT_EQ(engine.sessions(), 0U);
+        engine.opens = 0;
+    }
+}
+
+TEST_F(asynchronous, a_mutex_that_is_handed_over_among_threads_is_for_blocking_calls) {
+    auto face = connect().mutex("n", {.local_hand_over = 100ms});
+    outcomes got;
+    face.async_acquire({}, got.taker());
+    ASSERT_TRUE(got.arrived(1));
+    EXPECT_EQ(got[0].error().code(), errc::misuse);
+    EXPECT_NE(got[0].error().message().find("local_hand_over"), std::string::npos)
+        << got[0].error().message();
+    EXPECT_TRUE(face.acquire());
+}
+
 TEST_F(asynchronous, a_coroutine_waits_works_and_releases_without_a_thread) {
     auto pool = connect().mutex("n");
     auto first = std::make_unique<held>(pool.acquire().value());
