@@ -39,7 +39,8 @@ struct options {
     std::string command = {};
     /// Shown beside it: why. At most 128 bytes.
     std::string why = {};
-    /// A file that holds the password; it wins over the URL's. Its last newline is dropped.
+    /// A file that holds the password, at most 4096 bytes; it wins over the URL's. Its last newline is
+    /// dropped.
     std::string password_file = {};
     /// TLS: certificate authorities to trust instead of the system's, our certificate and its key (PEM
     /// files).

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <holdfast/holdfast.hpp>
+
 namespace holdfast::core {
 namespace {
 
@@ -71,6 +73,16 @@ TEST(url, a_unix_socket_keeps_its_path_and_options) {
     EXPECT_EQ(parse_url("unix:///run/me@home.sock")->path, "/run/me@home.sock");
     EXPECT_EQ(parse_url("etcd://h/team%40home")->path, "team@home");
     EXPECT_TRUE(url->endpoints.empty());
+}
+
+TEST(password_file, one_that_is_none_is_told_from_a_password) {
+    for (const char* path : {"/", "/nowhere/at/all", "/dev/zero", "/dev/null/x"}) {
+        const auto made = try_connect("redis://127.0.0.1:1", {.password_file = path});
+        ASSERT_FALSE(made) << path;
+        EXPECT_EQ(made.error().code(), errc::config);
+        EXPECT_NE(made.error().message().find(std::string("'") + path + "'"), std::string::npos)
+            << made.error().message();
+    }
 }
 
 TEST(url, an_unknown_scheme_and_a_store_that_was_not_linked_are_told_apart) {
