@@ -54,7 +54,7 @@ void session::grant(const std::shared_ptr<own_claim>& mine) {
 }
 
 /// Tells a claim where it was seen, if that is news.
-void session::see(const std::shared_ptr<own_claim>& mine, look::outcome what) {
+void session::see(const std::shared_ptr<own_claim>& mine, look::outcome what, std::uint32_t drivers_who_know) {
     auto seen = mine->now.load();
     switch (what) {
     case look::outcome::waits:
@@ -76,9 +76,8 @@ void session::see(const std::shared_ptr<own_claim>& mine, look::outcome what) {
         }
         break;
     }
-    if (mine->drivers.load() != 0) {
-        poke(seat_->memory(), seat_->slot_index(),
-             mine->cell); // It must not sleep on what was told meanwhile.
+    if (mine->drivers.load() > drivers_who_know) { // They must not sleep on what was told meanwhile.
+        poke(seat_->memory(), seat_->slot_index(), mine->cell);
     }
 }
 
@@ -220,7 +219,7 @@ void session::examine_line(std::span<const std::shared_ptr<own_claim>> claims, s
             last_waits_at = what == look::outcome::waits ? static_cast<std::size_t>(at - now.claims.begin())
                                                          : last_waits_at;
         }
-        see(each, what);
+        see(each, what, 0);
     }
     if (last_waits_at == 0) {
         return;
@@ -328,7 +327,7 @@ void session::drive(claim_events& entry, instant until) {
         }
         const look found =
             look_at_line(*seat_, mine->record, mine->sequence, may_expire, watches, max_watches - 1);
-        see(mine, found.what);
+        see(mine, found.what, 1);
         if (found.what != look::outcome::waits || entry.place.notified() || looked >= until) {
             break;
         }

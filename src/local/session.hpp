@@ -65,7 +65,7 @@ class session final : public store_session, public attended, public std::enable_
 
     // attending.cpp
     void grant(const std::shared_ptr<own_claim>& mine);
-    void see(const std::shared_ptr<own_claim>& mine, look::outcome what);
+    void see(const std::shared_ptr<own_claim>& mine, look::outcome what, std::uint32_t drivers_who_know);
     void enlist(const std::shared_ptr<own_claim>& mine);
     void discharge(const own_claim& mine);
     void leave_alone(const std::shared_ptr<own_claim>& mine);
