@@ -138,6 +138,9 @@ class claim_events {
 
     /// Where a blocking caller sleeps; every on_* above notifies it after having taken effect.
     parking_place place;
+    /// Set before append() by a caller who will drive() the claim at once if it has to wait, or remove() it:
+    /// until then the store need not look after it by itself.
+    bool will_be_driven = false;
     /// For the store that carries the claim; the core does not touch it. Guarded by that store.
     std::shared_ptr<void> store_data;
 

@@ -111,6 +111,7 @@ void acquisition::enter_line() {
                                                     .proposal = how_.proposal},
                                     on_);
     claim_->wakes(hears_);
+    claim_->will_be_driven = hears_.expired();
     perhaps_in_line_ = false;
     state_ = state::in_line;
     claim_->begin_append(on_->now());

@@ -6,6 +6,7 @@
 #include <tuple>
 #include <utility>
 
+#include "hand_over.hpp"
 #include "life.hpp"
 #include "proposal.hpp"
 
@@ -42,7 +43,11 @@ bool is_poked_soon(const word32& futex, std::uint32_t seen, instant from) noexce
 void session::grant(const std::shared_ptr<own_claim>& mine) {
     const segment& in = seat_->memory();
     if (mine->cell != 0) {
-        in.data().cells[mine->cell].since_ms.store(realtime_ms(), std::memory_order_release);
+        const std::uint64_t at_ms = realtime_ms();
+        in.data().cells[mine->cell].since_ms.store(at_ms, std::memory_order_release);
+        if (mine->entry->claim().weight == lock_capacity) { // It may become a sole word, which names no cell.
+            note_since(in.data().records[mine->record], mine->sequence, at_ms);
+        }
     }
     if (const auto& proposal = mine->entry->claim().proposal) {
         mine->proposes.store(true);
@@ -54,7 +59,8 @@ void session::grant(const std::shared_ptr<own_claim>& mine) {
 }
 
 /// Tells a claim where it was seen, if that is news.
-void session::see(const std::shared_ptr<own_claim>& mine, look::outcome what, std::uint32_t drivers_who_know) {
+void session::see(const std::shared_ptr<own_claim>& mine, look::outcome what,
+                  std::uint32_t drivers_who_know) {
     auto seen = mine->now.load();
     switch (what) {
     case look::outcome::waits:
@@ -314,17 +320,30 @@ void session::drive(claim_events& entry, instant until) {
     ++mine->drivers;
     word32& futex = seat_->memory().data().cells[mine->cell].futex;
     futex.fetch_and(~cell::unattended);
-    std::vector<futex_watch> watches;
+    thread_local std::vector<futex_watch> watches; // Nobody drives two claims at once.
     instant no_expiry_before{};
+    instant wake = instant::max(); // When we meant to, at the last sleep.
     std::uint32_t seen = futex.load();
     for (bool fresh = true; !entry.place.notified(); fresh = false) {
         seen = futex.load();
-        watches.assign(1, {&futex, seen | cell::asleep});
-        const instant looked = now(clock_source::monotonic);
-        const bool may_expire = looked >= no_expiry_before;
         if (mine->now.load() != phase::waiting) {
             break;
         }
+        // First what those who were woken by their grant have come for. Whatever is looked at after a long
+        // wait is cold, and each look is a part of the hand-over.
+        if (is_first(seat_->memory(), mine->record, seat_->slot_index(), mine->sequence)) {
+            see(mine, seat_->alive() ? look::outcome::holds : look::outcome::gone, 1);
+            break;
+        }
+        watches.assign(1, {&futex, seen | cell::asleep});
+        const instant looked = now(clock_source::monotonic);
+        // If our own timer comes late, so may the renewals of others have been held up: they get as long once
+        // more.
+        if (looked > wake && looked - wake > seat_->ttl() / 3) {
+            no_expiry_before = looked + seat_->ttl() / 3;
+        }
+        wake = instant::max();
+        const bool may_expire = looked >= no_expiry_before;
         const look found =
             look_at_line(*seat_, mine->record, mine->sequence, may_expire, watches, max_watches - 1);
         see(mine, found.what, 1);
@@ -337,21 +356,14 @@ void session::drive(claim_events& entry, instant until) {
         if (!futex.compare_exchange_strong(seen, seen | cell::asleep)) {
             continue; // Poked since we looked.
         }
-        instant wake = std::min(until, found.until);
+        wake = std::min(until, found.until);
         if (!may_expire) {
             wake = std::min(std::max(wake, no_expiry_before), until);
         }
         futex_wait_any(watches, wake);
         pass_on_deaths(seat_->memory(), watches);
         futex.fetch_and(~cell::asleep);
-        // If our own timer comes late, so may the renewals of others have been held up: they get as long once
-        // more.
-        const instant woken = now(clock_source::monotonic);
-        if (woken > wake && woken - wake > seat_->ttl() / 3) {
-            no_expiry_before = woken + seat_->ttl() / 3;
-        }
     }
-    futex.fetch_and(~cell::asleep);
     if (--mine->drivers != 0) {
         return;
     }

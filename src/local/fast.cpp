@@ -69,7 +69,7 @@ class exclusive_fast_path final : public fast_path, public std::enable_shared_fr
             return;
         }
         // The fast path itself reads no clock; to be told of a loss costs more than that anyway.
-        note_since(at_, sequence_of(ticket));
+        note_since(at_, sequence_of(ticket), realtime_ms());
         followed_->add(record_, sequence_of(ticket), entry, {shared_from_this(), &followers_});
     }
 

@@ -46,6 +46,15 @@ joining::verdict joining::decide(line& now) {
             now.claims.pop_back();
             return verdict::no_cell;
         }
+        if (driven_) { // Before anybody can poke it: while it waits there is no need to ring for our own
+                       // thread.
+            word32& futex = from_.memory().data().cells[cell].futex;
+            if (holds) {
+                futex.fetch_or(cell::unattended);
+            } else {
+                futex.fetch_and(~cell::unattended);
+            }
+        }
         now.claims.back().cell = cell;
     }
     sequence = now.counter;

@@ -14,8 +14,9 @@ class joining final : public line_edit {
   public:
     enum class verdict { joined, busy, misfit, line_full, no_cell, expired, worn_out };
 
-    joining(const seat& from, const claim& what, bool only_if_free)
-        : from_(from), what_(what), only_if_free_(only_if_free) {}
+    /// `driven`: should it have to wait, a thread will wait for it.
+    joining(const seat& from, const claim& what, bool only_if_free, bool driven)
+        : from_(from), what_(what), only_if_free_(only_if_free), driven_(driven) {}
 
     bool apply(line& now) override;
 
@@ -31,6 +32,7 @@ class joining final : public line_edit {
     const seat& from_;
     const claim& what_;
     const bool only_if_free_;
+    const bool driven_;
 };
 
 } // namespace holdfast::local

@@ -6,16 +6,15 @@
 #include "core/line.hpp"
 
 #include "futex.hpp"
+#include "hand_over.hpp"
 #include "life.hpp"
 #include "pools.hpp"
 
 namespace holdfast::local {
 namespace {
 
-constexpr unsigned slot_shift =
-    54; // A claim's first word: slot above 52 bits of sequence; its second: weight, whether it holds, cell.
-static_assert(slot_shift + slot_bits <= 64);
-constexpr std::uint64_t holds_bit = std::uint64_t{1} << 31;
+constexpr unsigned slot_shift = block::slot_shift;
+constexpr std::uint64_t holds_bit = block::holds_bit;
 
 enum class publishing { done, raced, no_space };
 
@@ -169,9 +168,8 @@ std::uint64_t realtime_ms() noexcept {
     return static_cast<std::uint64_t>(at.tv_sec) * 1000 + static_cast<std::uint64_t>(at.tv_nsec) / 1'000'000;
 }
 
-void note_since(record& of, std::uint64_t sequence) noexcept {
-    of.since.store(sequence << 44 | (realtime_ms() & ((std::uint64_t{1} << 44) - 1)),
-                   std::memory_order_release);
+void note_since(record& of, std::uint64_t sequence, std::uint64_t at_ms) noexcept {
+    of.since.store(sequence << 44 | (at_ms & ((std::uint64_t{1} << 44) - 1)), std::memory_order_release);
 }
 
 bool read_line(const segment& in, std::uint32_t record, line& into) {
@@ -301,6 +299,9 @@ change_result change_line(const segment& in, std::uint32_t record, const editor&
 
 change_result remove_claim(const segment& in, std::uint32_t record, const editor& by,
                            std::uint32_t slot_index, std::uint64_t sequence) {
+    if (hand_over(in, record, by.owner, slot_index, sequence)) {
+        return change_result::changed;
+    }
     struct removal final : line_edit {
         std::uint32_t slot;
         std::uint64_t sequence;

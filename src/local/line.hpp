@@ -49,9 +49,9 @@ std::int64_t now_ms() noexcept;
 /// Milliseconds of the wall clock, for people.
 std::uint64_t realtime_ms() noexcept;
 
-/// Notes that the sole holder with this sequence holds since now. Only a hint: it is lost when the hold has
-/// changed hands meanwhile.
-void note_since(record& of, std::uint64_t sequence) noexcept;
+/// Notes that the sole holder with this sequence holds since then (realtime_ms). Only a hint: it is lost when
+/// the hold has changed hands meanwhile.
+void note_since(record& of, std::uint64_t sequence, std::uint64_t at_ms) noexcept;
 
 /// Reads the line. false: the segment is damaged.
 [[nodiscard]] bool read_line(const segment& in, std::uint32_t record, line& into);

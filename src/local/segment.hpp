@@ -149,6 +149,11 @@ struct segment_layout {
 /// A line of claims as it lies in memory, or a proposal. Its writer owns it (owner) until it is named by its
 /// record.
 struct block {
+    /// A claim's first word: slot above 52 bits of sequence; its second: weight, whether it holds, cell.
+    static constexpr unsigned slot_shift = 54;
+    static constexpr std::uint64_t holds_bit = std::uint64_t{1} << 31;
+    static_assert(slot_shift + slot_bits <= 64);
+
     word64* words = nullptr;
     std::uint32_t capacity = 0;
 

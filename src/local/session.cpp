@@ -130,7 +130,7 @@ void session::join_line(const std::shared_ptr<own_claim>& mine, bool only_if_fre
                            "give this one a folder of its own as local:/folder"});
     }
     record& at = in.data().records[name.record];
-    joining edit(*seat_, what, only_if_free);
+    joining edit(*seat_, what, only_if_free, mine->entry->will_be_driven);
     const change_result outcome = change_line(in, name.record, seat_->as_editor(), edit);
     using verdict = joining::verdict;
     if (outcome != change_result::changed || edit.came_to != verdict::joined) {
@@ -167,13 +167,15 @@ void session::join_line(const std::shared_ptr<own_claim>& mine, bool only_if_fre
     if (mine->cell != 0) {
         in.data().cells[mine->cell].since_ms.store(realtime_ms(), std::memory_order_release);
     } else {
-        note_since(at, mine->sequence);
+        note_since(at, mine->sequence, realtime_ms());
     }
     if (!edit.holds) {
         if (settle(mine, own_claim::phase::waiting)) {
             mine->tell([](claim_events& to) { to.on_waiting(); });
             enlist(mine);
-            leave_alone(mine);
+            if (!mine->entry->will_be_driven) {
+                leave_alone(mine);
+            }
         }
     } else if (settle(mine, own_claim::phase::holds)) {
         grant(mine);
@@ -210,11 +212,12 @@ void session::lose(const std::shared_ptr<own_claim>& mine, loss_reason why) {
 
 void session::remove(std::shared_ptr<claim_events> entry) {
     std::shared_ptr<own_claim> mine;
-    if (seat_->forked() || (mine = forget(entry->claim().id)) == nullptr) {
+    if (seat_->forked() || (mine = find(entry->claim().id)) == nullptr) {
         entry->on_removed({});
         return;
     }
     mine->now.store(own_claim::phase::ended);
+    // First the line: whoever is next is woken by it, and all else can wait.
     change_result outcome = change_result::no_space;
     for (int turn = 0; turn < 100 && outcome == change_result::no_space; ++turn) {
         if (turn > 0) {
@@ -224,22 +227,20 @@ void session::remove(std::shared_ptr<claim_events> entry) {
                                mine->sequence);
     }
     discharge(*mine);
-    if (outcome == change_result::no_space) {
-        const core::latch_guard locked(guard_);
-        if (!closed_) {
-            claims_.emplace(entry->claim().id, mine); // To be removed by the next try, or with the session.
-        }
-    }
-    mine->tell([outcome, this, self = shared_from_this()](claim_events& to) {
-        if (outcome == change_result::corrupt) {
-            to.on_removed(damaged(seat_->memory()));
-        } else if (outcome == change_result::no_space) {
+    if (outcome == change_result::no_space) { // It is removed by the next try, or with the session.
+        mine->tell([self = shared_from_this(), this](claim_events& to) {
             to.on_removed(error(errc::unknown_outcome,
                                 seat_->memory().file() + " has no block left to rewrite the line"));
-        } else {
-            to.on_removed({});
-        }
-    });
+        });
+        return;
+    }
+    static_cast<void>(forget(entry->claim().id));
+    if (outcome == change_result::corrupt) {
+        mine->tell(
+            [self = shared_from_this(), this](claim_events& to) { to.on_removed(damaged(seat_->memory())); });
+        return;
+    }
+    mine->tell([](claim_events& to) { to.on_removed({}); });
 }
 
 result<void> session::proclaim(claim_events& entry, std::string_view proposal, instant) {

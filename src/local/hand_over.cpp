@@ -1,0 +1,116 @@
+#include "hand_over.hpp"
+
+#include "line.hpp"
+#include "pools.hpp"
+
+namespace holdfast::local {
+namespace {
+
+/// What the head of a line's block says; it is to be believed while the record's word is the same.
+struct head_of_line {
+    block from;
+    std::uint64_t counter = 0;
+    std::uint64_t shape = 0;
+    std::size_t claims = 0;
+};
+
+/// false: this is no line, or its block does not describe it.
+bool read_head(const segment& in, std::uint32_t record, std::uint64_t word, head_of_line& into) noexcept {
+    if (tag_of(word) != tag::line) {
+        return false;
+    }
+    into.from = in.block_at(block_of(word));
+    if (into.from.words == nullptr) {
+        return false;
+    }
+    into.shape = into.from.shape().load(std::memory_order_acquire);
+    into.counter = into.from.counter().load(std::memory_order_acquire);
+    into.claims = static_cast<std::size_t>(into.shape >> 32);
+    return into.claims != 0 && into.claims <= into.from.capacity &&
+           into.from.record().load(std::memory_order_acquire) == record &&
+           (into.counter & version_mask) == version_of(word);
+}
+
+constexpr bool is_exclusive(std::uint64_t second) noexcept {
+    return second >> 32 == lock_capacity;
+}
+
+/// The line without its first claim, and with the next one holding.
+void copy_rest(const head_of_line& head, std::uint32_t record, const block& into) noexcept {
+    into.record().store(record, std::memory_order_release);
+    into.counter().store(head.counter + 1, std::memory_order_release);
+    into.shape().store(head.shape - (std::uint64_t{1} << 32), std::memory_order_release);
+    for (std::size_t i = 1; i < head.claims; ++i) {
+        const std::uint64_t holds = i == 1 ? block::holds_bit : 0;
+        into.claim(i - 1, 0).store(head.from.claim(i, 0).load(std::memory_order_acquire),
+                                   std::memory_order_release);
+        into.claim(i - 1, 1).store(head.from.claim(i, 1).load(std::memory_order_acquire) | holds,
+                                   std::memory_order_release);
+    }
+}
+
+} // namespace
+
+bool hand_over(const segment& in, std::uint32_t record, owner_id by, std::uint32_t slot_index,
+               std::uint64_t sequence) noexcept {
+    local::record& at = in.data().records[record];
+    std::uint64_t seen = at.word.load(std::memory_order_seq_cst);
+    if (seen == sole_word(sequence, slot_index)) {
+        if (!at.word.compare_exchange_strong(seen, free_word(sequence))) {
+            return false;
+        }
+        poke_watchers(at);
+        return true;
+    }
+    head_of_line head;
+    if (!read_head(in, record, seen, head) || head.claims < 2 ||
+        static_cast<std::uint32_t>(head.shape) != lock_capacity ||
+        head.from.claim(0, 0).load(std::memory_order_acquire) !=
+            (std::uint64_t{slot_index} << block::slot_shift | sequence) ||
+        !is_exclusive(head.from.claim(0, 1).load(std::memory_order_acquire))) {
+        return false;
+    }
+    const std::uint64_t first = head.from.claim(1, 0).load(std::memory_order_acquire);
+    const std::uint64_t second = head.from.claim(1, 1).load(std::memory_order_acquire);
+    const auto next = static_cast<std::uint32_t>(first >> block::slot_shift);
+    if (!is_exclusive(second) ||
+        state_of(in.data().slots[next].session.load(std::memory_order_acquire)) != session_state::alive) {
+        return false;
+    }
+    bool done = false;
+    if (head.claims == 2 && (first & max_sequence) == head.counter) {
+        // Nothing has happened since it came, so its own number is the counter, and no word of that number
+        // was ever here: the line becomes a word again.
+        done = at.word.compare_exchange_strong(seen, sole_word(head.counter, next));
+    } else {
+        const std::uint32_t index = take_block(in, by, head.claims - 1);
+        if (index == no_index) {
+            return false;
+        }
+        copy_rest(head, record, in.block_at(index));
+        done = at.word.compare_exchange_strong(seen, line_word(head.counter + 1, index));
+        give_block(in, index); // In use or not is seen from the word; nobody takes a block that is named.
+    }
+    if (done) {
+        poke(in, next, static_cast<std::uint32_t>(second & (block::holds_bit - 1)));
+        poke_watchers(at);
+    }
+    return done;
+}
+
+bool is_first(const segment& in, std::uint32_t record, std::uint32_t slot_index,
+              std::uint64_t sequence) noexcept {
+    const word64& word = in.data().records[record].word;
+    const std::uint64_t seen = word.load(std::memory_order_seq_cst);
+    if (tag_of(seen) == tag::sole) {
+        return seen == sole_word(sequence, slot_index);
+    }
+    head_of_line head;
+    return read_head(in, record, seen, head) &&
+           head.from.claim(0, 0).load(std::memory_order_acquire) ==
+               (std::uint64_t{slot_index} << block::slot_shift | sequence) &&
+           (head.from.claim(0, 1).load(std::memory_order_acquire) & block::holds_bit) != 0 &&
+           word.load(std::memory_order_seq_cst) == seen;
+}
+
+} // namespace holdfast::local
