@@ -98,6 +98,13 @@ TEST_F(secrets, by_file_and_by_descriptor_are_not_for_the_command) {
     expect_secret(seen_by_others(run + file("password") + " n" + prying(), surroundings()));
     expect_secret(seen_by_others(run + "/dev/fd/9 n" + prying() + " 9< " + file("password"), surroundings()));
     expect_secret(seen_by_others(run + "<(cat " + file("password") + ") n" + prying(), surroundings()));
+    std::filesystem::create_directory(folder_ / "holdfast");
+    std::ofstream(folder_ / "holdfast/config.toml")
+        << "url = \"" << plain_url() << "\"\npassword_file = \"" << file("password") << "\"\n";
+    auto how = surroundings();
+    how.env.erase(how.env.begin());
+    how.unset_env.push_back("HOLDFAST_URL");
+    expect_secret(seen_by_others(std::string(HOLDFAST_PROGRAM) + " run -v n" + prying(), how));
 }
 
 TEST_F(secrets, of_redis_may_be_in_the_variable_that_redis_cli_reads) {
@@ -152,6 +159,14 @@ TEST_F(secrets, of_etcd_are_kept_as_well_wherever_they_come_from) {
     const auto allowed = run_process(holdfast({"run", "-v", "n", "true"}), bound, how);
     EXPECT_EQ(allowed.status.code, 0) << allowed.err;
     expect_secret(allowed.err);
+    how.env.pop_back();
+    how.env.back().second = "root:" + std::string(password);
+    for (const char* asked : {"run -v n true", "ls --json", "doctor"}) {
+        const auto done =
+            run_process({"bash", "-c", std::string(HOLDFAST_PROGRAM) + " " + asked}, bound, how);
+        EXPECT_EQ(done.status.code, 0) << done.err;
+        expect_secret(done.out + done.err);
+    }
 }
 
 TEST_F(secrets, are_not_in_any_message_about_a_store_that_does_not_answer) {
