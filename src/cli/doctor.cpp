@@ -6,15 +6,12 @@
 #include "cli/json.hpp"
 #include "cli/output.hpp"
 #include "cli/text.hpp"
+#include "cli/words.hpp"
 
 namespace holdfast::cli {
 namespace {
 
 using severity = finding::severity;
-
-const char* word_of(severity how) {
-    return how == severity::fine ? "fine" : how == severity::warning ? "warning" : "error";
-}
 
 const char* color_of(severity how) {
     return how == severity::fine ? "\033[32m" : how == severity::warning ? "\033[33m" : "\033[31m";
@@ -72,8 +69,10 @@ int doctor_command(const command_line& line, const settings& chosen) {
         }
     } else {
         // An engine that cannot be used is what a doctor is asked about: a finding, with the usual exit code.
-        report.findings.push_back({severity::error, "reachability", store.error().message(),
-                                   "check that the server runs, the URL, and the credentials"});
+        const bool has_server = is_network_scheme(url_scheme(chosen.url));
+        report.findings.push_back(
+            {severity::error, "reachability", store.error().message(),
+             has_server ? "check that the server runs, the URL, and the credentials" : ""});
     }
     const bool sound = std::none_of(report.findings.begin(), report.findings.end(),
                                     [](const finding& each) { return each.how == severity::error; });

@@ -16,6 +16,7 @@
 #include <system_error>
 #include <unistd.h>
 
+#include "cli/guard_terminal.hpp"
 #include "cli/processes.hpp"
 #include "cli/second_life.hpp"
 #include "cli/text.hpp"
@@ -63,7 +64,7 @@ std::vector<char*> environment_with(std::string& additions) {
 class guard {
   public:
     guard(const guard_order& order, const guard_link& link, pid_t keeper_group)
-        : order_(order), link_(link), keeper_group_(keeper_group) {}
+        : order_(order), link_(link), terminal_(keeper_group) {}
 
     [[noreturn]] void run() {
         prepare();
@@ -101,14 +102,13 @@ class guard {
         sources[1] = {children_.get(), POLLIN, 0};
         sources[2] = {timer_.get(), POLLIN, 0};
         sources[3] = {exec_failure_.get(), POLLIN, 0};
-        // Nothing tells when a shell's `fg` gives our group the terminal.
         constexpr int pause_ms = 100;
-        ::poll(sources.data(), sources.size(), wants_terminal_ ? pause_ms : -1);
+        ::poll(sources.data(), sources.size(), terminal_.is_wanted() ? pause_ms : -1);
         signalfd_siginfo ignored;
         while (::read(children_.get(), &ignored, sizeof ignored) > 0) {
         }
-        if (wants_terminal_) {
-            (void)lend_terminal();
+        if (terminal_.is_wanted()) {
+            (void)terminal_.lend(command_);
         }
         if (sources[3].revents != 0) {
             read_exec_failure();
@@ -181,11 +181,7 @@ class guard {
         }
         exec_failure_ = unique_fd(ends[0]);
         const unique_fd failure_end(ends[1]);
-        // With a pipe on either side the terminal belongs to others of our group too, as in `run ... | less`:
-        // then it is handed over when the command asks for it.
-        if (::isatty(STDIN_FILENO) == 1 && ::isatty(STDOUT_FILENO) == 1) {
-            open_terminal();
-        }
+        terminal_.open_if_on_both_sides();
         std::vector<char*> arguments;
         for (const std::string& argument : order_.command) {
             arguments.push_back(const_cast<char*>(argument.c_str()));
@@ -220,7 +216,7 @@ class guard {
             std::_Exit(EXIT_FAILURE); // The guard died before the line above.
         }
         ::setpgid(0, 0);
-        give_terminal(keeper_group_, ::getpid());
+        terminal_.give_to(::getpid());
         ::sigaction(SIGCHLD, &inherited_sigchld_, nullptr);
         ::sigprocmask(SIG_SETMASK, &order_.signals.mask, nullptr);
         ::execvpe(arguments[0], arguments.data(), environment.data());
@@ -230,50 +226,28 @@ class guard {
         std::_Exit(EXIT_FAILURE);
     }
 
-    /// Makes `to` the terminal's foreground group if `from` is it. SIGTTOU is blocked here, so it is not
-    /// refused.
-    void give_terminal(pid_t from, pid_t to) const {
-        if (terminal_ && ::tcgetpgrp(terminal_.get()) == from) {
-            ::tcsetpgrp(terminal_.get(), to);
-        }
-    }
-
-    void open_terminal() { terminal_ = unique_fd(::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)); }
-
-    /// For a command that was stopped because it wants the terminal: hands it over and lets it go on. False
-    /// as long as our group does not have it either.
-    bool lend_terminal() {
-        if (!terminal_) {
-            open_terminal();
-        }
-        if (!command_running_ || !terminal_ || ::tcgetpgrp(terminal_.get()) != keeper_group_) {
-            return false;
-        }
-        ::tcsetpgrp(terminal_.get(), command_);
-        ::kill(-command_, SIGCONT);
-        if (group_stopped_) {
-            ::kill(-keeper_group_, SIGCONT);
-        }
-        wants_terminal_ = group_stopped_ = false;
-        return true;
-    }
-
-    /// After a Ctrl-Z of our group a shell may be about to take the terminal; then its `fg` continues.
+    /// After a Ctrl-Z of the keeper's group a shell may be about to take the terminal; then its `fg`
+    /// continues.
     void resume(bool by_terminal) {
+        if (!command_running_) {
+            return;
+        }
         if (by_terminal) {
-            wants_terminal_ = group_stopped_ = true;
-        } else if (command_running_) {
-            give_terminal(keeper_group_, command_);
+            terminal_.want(true);
+        } else {
+            terminal_.give_to(command_);
             ::kill(-command_, SIGCONT);
         }
     }
 
     void note_stop(int signal_number) {
-        wants_terminal_ = signal_number == SIGTTIN || signal_number == SIGTTOU;
-        if (wants_terminal_ && lend_terminal()) {
-            return;
+        if (guard_terminal::is_asked_for_by(signal_number)) {
+            terminal_.want(false);
+            if (terminal_.lend(command_)) {
+                return;
+            }
         }
-        give_terminal(command_, keeper_group_);
+        terminal_.take_from(command_);
         tell({message_kind::stopped, signal_number, 0, {}, {}});
     }
 
@@ -298,12 +272,13 @@ class guard {
             if (WIFSTOPPED(status)) {
                 note_stop(WSTOPSIG(status));
             } else if (WIFCONTINUED(status)) {
-                wants_terminal_ = group_stopped_ = false;
+                terminal_.want_no_more();
                 tell({message_kind::continued, 0, 0, {}, {}});
             } else {
-                command_running_ = wants_terminal_ = false;
+                command_running_ = false;
+                terminal_.want_no_more();
                 command_status_ = status;
-                give_terminal(command_, keeper_group_);
+                terminal_.take_from(command_);
             }
         }
         const bool nobody_left = reaped < 0 && errno == ECHILD;
@@ -381,12 +356,11 @@ class guard {
 
     guard_order order_;
     const guard_link& link_;
-    pid_t keeper_group_;
+    guard_terminal terminal_;
     struct sigaction inherited_sigchld_ {};
     unique_fd children_;
     unique_fd timer_;
     unique_fd exec_failure_;
-    unique_fd terminal_;
     clock_source clock_ = clock_source::boottime;
     std::optional<guard_plan> plan_;
     guard_verdict told_ = guard_verdict::running;
@@ -396,8 +370,6 @@ class guard {
     second_life life_;
     bool lives_on_ = false; ///< The claim lasts until we end, whatever becomes of the keeper.
     bool command_running_ = false;
-    bool wants_terminal_ = false; ///< It was stopped for want of the terminal.
-    bool group_stopped_ = false;  ///< Ctrl-Z stopped whoever else is in the keeper's group.
     bool keeper_gone_ = false;
     bool said_ = false;
 };

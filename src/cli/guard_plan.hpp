@@ -1,13 +1,13 @@
 // When the guard ends the command, and why: pure decisions, time is passed in.
 //
-//   from       | to          | by                                                      | signals
-//   -----------+-------------+---------------------------------------------------------+---------------------------
-//   running    | lost        | deadline - margin - kill_after reached, proof of loss   | TERM, KILL
-//   running    | too_long    | max_hold since the start                                | TERM, KILL after
-//   kill_after running    | keeper_gone | the keeper died                                         | KILL, or
-//   TERM and KILL running    | leftovers   | the command ended, but processes of its own remain      | later
-//   TERM, then KILL any but lost | lost      | the same points of the deadline                         | KILL
-//   at deadline - margin
+//   from     | to          | by                                            | signals
+//   ---------+-------------+-----------------------------------------------+-----------------------------
+//   running  | lost        | deadline - margin - kill_after, or loss known | TERM, KILL at the latest
+//   running  | too_long    | max_hold since the start                      | TERM, KILL kill_after later
+//   running  | keeper_gone | the keeper died                               | KILL, or TERM first
+//   running  | leftovers   | the command ended, descendants remain         | TERM and KILL, later
+//   all but  | lost        | the same points of the deadline               | KILL at deadline - margin
+//   lost     |             |                                               |
 //
 // lost is final: a renewal that succeeds later revives nothing, because TERM has already been sent.
 // Not thread-safe; the guard has one thread.

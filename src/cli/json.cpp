@@ -6,6 +6,7 @@
 
 #include "cli/run_report.hpp"
 #include "cli/text.hpp"
+#include "cli/words.hpp"
 
 namespace holdfast::cli {
 namespace {
@@ -28,10 +29,6 @@ std::string to_utc(std::chrono::system_clock::time_point at) {
     return text;
 }
 
-const char* state_word(claim_state state) {
-    return state == claim_state::live ? "live" : state == claim_state::stale ? "stale" : "foreign";
-}
-
 template <typename Value>
 ordered_json or_null(bool known, Value value) {
     return known ? ordered_json(std::move(value)) : ordered_json(nullptr);
@@ -49,9 +46,9 @@ ordered_json claim_json(const claim_status& claim, bool is_lock) {
     ordered_json out;
     out["id"] = claim.id;
     out["holds"] = claim.holds;
-    out["state"] = state_word(state_of(claim));
+    out["state"] = word_of(state_of(claim));
     if (is_lock) {
-        out["mode"] = claim.foreign || claim.weight == lock_capacity ? "exclusive" : "shared";
+        out["mode"] = mode_of(claim);
     } else {
         out["permits"] = claim.weight;
     }
@@ -175,9 +172,7 @@ std::string doctor_json(const doctor_report& report) {
     out["findings"] = ordered_json::array();
     for (const finding& each : report.findings) {
         ordered_json one;
-        one["severity"] = each.how == finding::severity::fine      ? "fine"
-                          : each.how == finding::severity::warning ? "warning"
-                                                                   : "error";
+        one["severity"] = word_of(each.how);
         one["what"] = each.what;
         one["seen"] = each.seen;
         one["remedy"] = or_null(!each.remedy.empty(), each.remedy);

@@ -4,24 +4,13 @@
 
 #include "cli/duration.hpp"
 #include "cli/text.hpp"
+#include "cli/words.hpp"
 
 namespace holdfast::cli {
 namespace {
 
 using row = std::vector<std::string>;
 constexpr const char* unknown = "-";
-
-const char* state_text(claim_state state) {
-    switch (state) {
-    case claim_state::live:
-        return "live";
-    case claim_state::stale:
-        return "stale";
-    case claim_state::foreign:
-        return "foreign";
-    }
-    return "?";
-}
 
 const char* state_color(std::string_view text) {
     if (text == "live") {
@@ -41,7 +30,7 @@ void append_claim(row& fields, const claim_status* claim, std::chrono::system_cl
         fields.insert(fields.end(), 5, unknown);
         return;
     }
-    fields.push_back(state_text(state_of(*claim)));
+    fields.push_back(word_of(state_of(*claim)));
     fields.push_back(describe_who(*claim));
     fields.push_back(claim->since ? format_duration(now - *claim->since) + " ago" : unknown);
     fields.push_back(claim->token != 0 ? std::to_string(claim->token) : unknown);
@@ -98,7 +87,7 @@ std::string render_rows(std::vector<row> rows, const row& header, const table_st
 /// "exclusive", "shared", "1 permit", "3 permits".
 std::string describe_share(const resource_status& resource, const claim_status& claim) {
     if (resource.capacity == lock_capacity) {
-        return claim.foreign || claim.weight == lock_capacity ? "exclusive" : "shared";
+        return mode_of(claim);
     }
     return std::to_string(claim.weight) + (claim.weight == 1 ? " permit" : " permits");
 }
