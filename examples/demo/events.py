@@ -42,6 +42,7 @@ class History:
     nights_over: int = 0  # services whose nightly job was run or left to another
     lost: int = 0
     accident: str = ""  # what was done to the lock store meanwhile
+    accident_at: float = 0.0
     now: dict = field(default_factory=dict)
     committed: Counter = field(default_factory=Counter)  # by service
     refused: Counter = field(default_factory=Counter)  # by service

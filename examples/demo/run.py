@@ -181,6 +181,7 @@ def run_phase(options, screen, household, postgres, store, program, gated):
         while (now := time.monotonic()) < end or (history.nights_over < SERVICES and now < end + 15):
             read_events(pipes, history, 0.05)
             if gated and not history.accident and now >= accident_at and hasattr(store, "accident"):
+                history.accident_at = time.time()
                 history.accident = store.accident()
                 screen.tell(history.accident)
             for child in services:

@@ -12,11 +12,13 @@ import sys
 import tempfile
 import time
 import unittest
+import xml.etree.ElementTree
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
 import run  # noqa: E402
+import timeline  # noqa: E402
 from events import History  # noqa: E402
 
 OPTIONS = argparse.Namespace(store="local", bin="build/bin")
@@ -180,6 +182,24 @@ class AHistory(unittest.TestCase):
         history.read("100.2 service-1 worker-1 failed server closed the connection unexpectedly")
         history.read("terminate called")
         self.assertEqual(history.figures()["failures"], 2)
+
+
+class APicture(unittest.TestCase):
+    def test_shows_when_the_accident_was(self):
+        history = History(gated=True, services=1, workers=1, begin=100.0)
+        history.read("100.100000 service-1 worker-1 connected token=7")
+        history.read("108.000000 service-1 worker-1 committed ")
+        history.accident, history.accident_at = "the <leader> has been killed", 104.0
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "picture.svg")
+            timeline.write(path, "", [("With", "fine", True, history)], 10)
+            picture = xml.etree.ElementTree.parse(path)
+        svg = "{http://www.w3.org/2000/svg}"
+        texts = [text.text for text in picture.iter(f"{svg}text")]
+        self.assertIn(history.accident, texts)
+        (line,) = (path for path in picture.iter(f"{svg}path") if path.get("class") == "accident")
+        middle = timeline.LEFT + (timeline.WIDTH - timeline.LEFT - timeline.RIGHT) / 2
+        self.assertTrue(line.get("d").startswith(f"M{middle:.1f} "))
 
 
 def processes_that_mention(text):

@@ -34,7 +34,7 @@ text { font: 13px system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif; }
 .title { font-size: 24px; font-weight: 700; } .head { font-size: 17px; font-weight: 700; }
 .small { font-size: 11.5px; } .end { text-anchor: end; } .middle { text-anchor: middle; }
 .refused { stroke-width: 1.5; fill: none; } .grid { fill: none; }
-.limit { stroke-dasharray: 5 4; opacity: .7; fill: none; } .use { opacity: .55; }
+.limit, .accident { stroke-dasharray: 5 4; opacity: .7; fill: none; } .use { opacity: .55; }
 """
 
 
@@ -50,7 +50,7 @@ def colors(palette):
         ".bad": "refused",
         ".good": "good",
     }
-    strokes = {".refused": "refused", ".grid": "grid", ".limit": "ink"}
+    strokes = {".refused": "refused", ".grid": "grid", ".limit, .accident": "ink"}
     return "".join(
         [
             *(f"{what} {{ fill: {palette[name]}; }} " for what, name in rules.items()),
@@ -151,6 +151,13 @@ def panel(top, heading, verdict, good, history, limit, seconds):
                 f'width="{width:.1f}" height="{BAR}"><title>service {span.service}, {who}: '
                 f"{1000 * (span.end - span.begin):.0f} ms{token}</title></rect>"
             )
+
+    if history.accident:
+        x = at(history.accident_at)
+        out += [
+            f'<path class="accident" d="M{x:.1f} {rows_top - 16}V{use_bottom}"/>',
+            f'<text class="small" x="{x + 6:.1f}" y="{rows_top - 8}">{escape(history.accident)}</text>',
+        ]
 
     height = USE_HEIGHT / (limit * 1.25)
     steps, used = [f"M{LEFT} {use_bottom}"], 0
