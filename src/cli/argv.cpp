@@ -68,7 +68,6 @@ class cutter {
                 options_ended_ = true;
                 ++next_;
                 if (out_.words.size() == word_count) {
-                    out_.double_dash = true;
                     break;
                 }
             } else if (!options_ended_ && argument.size() > 1 && argument.front() == '-') {

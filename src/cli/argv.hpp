@@ -39,7 +39,6 @@ struct cut_argv {
     std::vector<option_use> options;
     std::vector<std::string> words; ///< At most as many as asked for.
     std::vector<std::string> rest;  ///< What follows them, untouched.
-    bool double_dash = false;       ///< Whether "--" stood before the rest.
 };
 
 /// Reads options until `word_count` words and then one more word, or "--", were found; the rest is not looked

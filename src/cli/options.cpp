@@ -154,6 +154,11 @@ command_line parse_command_line(const std::vector<std::string>& arguments) {
     if (rest.empty()) {
         throw usage_error("a command is needed: " + known_subcommands() + "; see 'holdfast --help'");
     }
+    if (rest.front() == "help") { // As other commands with subcommands have it.
+        line.help = true;
+        line.command = rest.size() > 1 ? find_subcommand(rest[1]) : subcommand::none;
+        return line;
+    }
     line.command = find_subcommand(rest.front());
     const subcommand_text& of = *text_of(line.command);
 

@@ -111,6 +111,9 @@ TEST(help, is_there_for_every_command_and_lists_every_option) {
                                words{"ls", "--help"}, words{"version", "-h"}}) {
         EXPECT_TRUE(parse_command_line(asked).help);
     }
+    EXPECT_TRUE(parse_command_line({"help"}).help);
+    EXPECT_EQ(parse_command_line({"help", "watch"}).command, subcommand::watch);
+    EXPECT_EQ(refusal({"help", "wtach"}), "unknown command 'wtach'; did you mean 'watch'?");
     const std::string text = help_text(subcommand::run);
     for (const char* part : {"-n, --nonblock", "-w, --wait SECONDS", "-E, --conflict-exit-code", "--max-hold",
                              "--url", "Examples:", "Exit codes:"}) {
