@@ -156,6 +156,10 @@ class fast_path {
     /// Acquires if that needs no waiting and no system call. A zero token: take the slow path.
     /// On success `ticket` identifies the hold for the two calls below.
     virtual token try_acquire(std::uint64_t& ticket) noexcept = 0;
+    /// After try_acquire() gave nothing: stands in line and waits on this thread, for as long as it takes,
+    /// until it holds. A zero token: not possible, or its session has ended; nothing of it is left in the
+    /// line, or it ends with the session. The default never waits.
+    virtual token wait_and_acquire(std::uint64_t& ticket) noexcept;
     /// Ends the hold. false: not possible in this way, or no longer ours; call remove().
     virtual bool release(std::uint64_t ticket) noexcept = 0;
     /// Whether the store still shows this hold: one load.

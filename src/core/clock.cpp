@@ -11,7 +11,7 @@
 
 namespace holdfast {
 
-instant now(clock_source source) noexcept {
+[[gnu::hot]] instant now(clock_source source) noexcept {
     if (core::surroundings* const sim = core::simulated()) {
         return sim->now();
     }

@@ -128,7 +128,7 @@ void sweep() noexcept {
 
 } // namespace
 
-grip* grip::acquire(const std::atomic<lane*>& current) noexcept {
+[[gnu::hot]] grip* grip::acquire(const std::atomic<lane*>& current, bool may_wait) noexcept {
     lane* const in = current.load(std::memory_order_acquire);
     if (in == nullptr) {
         return nullptr;
@@ -148,6 +148,9 @@ grip* grip::acquire(const std::atomic<lane*>& current) noexcept {
         std::atomic<std::uint64_t>& highest = in->record->highest_token;
         const std::uint64_t seen = highest.load(std::memory_order_relaxed);
         free->token_ = in->path->try_acquire(free->ticket_);
+        if (free->token_.value() == 0 && may_wait) {
+            free->token_ = in->path->wait_and_acquire(free->ticket_);
+        }
         if (free->token_.value() > seen) {
             // No exchange: we hold the name. Only who holds it no more without knowing could write beside us,
             // and the mark would be a little low for a moment.
@@ -173,7 +176,7 @@ grip* grip::on(std::shared_ptr<hold> whole) noexcept {
     return &own;
 }
 
-bool grip::let_go() noexcept {
+[[gnu::hot]] bool grip::let_go() noexcept {
     if (is_whole()) {
         return false;
     }
@@ -196,7 +199,7 @@ std::shared_ptr<hold> grip::take() {
     return taken;
 }
 
-void grip::leave_lane() noexcept {
+[[gnu::hot]] void grip::leave_lane() noexcept {
     uses_.store(nullptr, std::memory_order_release);
     light_barrier();
     if (retired_count.load(std::memory_order_relaxed) != 0) [[unlikely]] {

@@ -41,7 +41,7 @@ std::optional<life_word> held::second_life() const {
     return grip_ != nullptr ? grip_->whole()->second_life() : std::nullopt;
 }
 
-result<void> held::release() {
+[[gnu::hot]] result<void> held::release() {
     core::grip* const mine = std::exchange(grip_, nullptr);
     if (mine == nullptr || mine->let_go()) {
         return {};

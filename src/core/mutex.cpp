@@ -20,9 +20,10 @@ current_hold latest_of(const std::shared_ptr<core::lockable>& state, core::kept_
 
 } // namespace
 
-result<held> exclusive_access::acquire(std::stop_token stop) {
+[[gnu::hot]] result<held> exclusive_access::acquire(std::stop_token stop) {
     if (!stop.stop_requested()) {
-        if (core::grip* const mine = state_->acquire_quickly()) {
+        core::grip* const mine = stop.stop_possible() ? state_->acquire_quickly() : state_->acquire_in_line();
+        if (mine != nullptr) {
             return held(*mine);
         }
     }
@@ -40,8 +41,8 @@ result<held> exclusive_access::acquire_within(nanoseconds duration, std::stop_to
     return core::acquire_within(*state_, writer, duration, std::move(stop));
 }
 
-void exclusive_access::lock() {
-    if (core::grip* const mine = state_->acquire_quickly()) {
+[[gnu::hot]] void exclusive_access::lock() {
+    if (core::grip* const mine = state_->acquire_in_line()) {
         return state_->exclusive.keep(*mine);
     }
     state_->exclusive.keep(core::acquire(*state_, writer, core::patience_of({})).value());
@@ -59,7 +60,7 @@ bool exclusive_access::lock_within(nanoseconds duration) {
     return core::keep_or_throw(state_->exclusive, acquire_within(duration, {}));
 }
 
-void exclusive_access::unlock() noexcept {
+[[gnu::hot]] void exclusive_access::unlock() noexcept {
     if (core::grip* const mine = state_->exclusive.give_back_alone()) {
         const held ends_here(*mine);
         return;

@@ -6,7 +6,6 @@
 #include <tuple>
 #include <utility>
 
-#include "hand_over.hpp"
 #include "life.hpp"
 #include "proposal.hpp"
 
@@ -16,26 +15,16 @@ namespace {
 using std::chrono::milliseconds;
 using phase = own_claim::phase;
 
-/// How often the cell was poked, without what it says besides.
-constexpr std::uint32_t pokes_of(std::uint32_t futex) noexcept {
-    return futex & ~(cell::asleep | cell::unattended);
-}
+/// Ends a drive whose claim has been told something by another thread, or whose caller has been called.
+class drive_limit final : public wait_limit {
+  public:
+    drive_limit(const own_claim& mine, const parking_place& place) : mine_(mine), place_(place) {}
+    bool reached() const noexcept override { return mine_.now.load() != phase::waiting || place_.notified(); }
 
-/// Waits awake for a moment: two who pass a short hold to and fro need no sleep and no wake-up in between.
-bool is_poked_soon(const word32& futex, std::uint32_t seen, instant from) noexcept {
-    constexpr auto longest = std::chrono::microseconds(15);
-    do {
-        for (int i = 0; i < 64; ++i) {
-            if (pokes_of(futex.load(std::memory_order_acquire)) != pokes_of(seen)) {
-                return true;
-            }
-#if defined(__x86_64__) || defined(__i386__)
-            __builtin_ia32_pause();
-#endif
-        }
-    } while (now(clock_source::monotonic) < from + longest);
-    return false;
-}
+  private:
+    const own_claim& mine_;
+    const parking_place& place_;
+};
 
 } // namespace
 
@@ -320,49 +309,10 @@ void session::drive(claim_events& entry, instant until) {
     ++mine->drivers;
     word32& futex = seat_->memory().data().cells[mine->cell].futex;
     futex.fetch_and(~cell::unattended);
-    thread_local std::vector<futex_watch> watches; // Nobody drives two claims at once.
-    instant no_expiry_before{};
-    instant wake = instant::max(); // When we meant to, at the last sleep.
     std::uint32_t seen = futex.load();
-    for (bool fresh = true; !entry.place.notified(); fresh = false) {
-        seen = futex.load();
-        if (mine->now.load() != phase::waiting) {
-            break;
-        }
-        // First what those who were woken by their grant have come for. Whatever is looked at after a long
-        // wait is cold, and each look is a part of the hand-over.
-        if (is_first(seat_->memory(), mine->record, seat_->slot_index(), mine->sequence)) {
-            see(mine, seat_->alive() ? look::outcome::holds : look::outcome::gone, 1);
-            break;
-        }
-        watches.assign(1, {&futex, seen | cell::asleep});
-        const instant looked = now(clock_source::monotonic);
-        // If our own timer comes late, so may the renewals of others have been held up: they get as long once
-        // more.
-        if (looked > wake && looked - wake > seat_->ttl() / 3) {
-            no_expiry_before = looked + seat_->ttl() / 3;
-        }
-        wake = instant::max();
-        const bool may_expire = looked >= no_expiry_before;
-        const look found =
-            look_at_line(*seat_, mine->record, mine->sequence, may_expire, watches, max_watches - 1);
-        see(mine, found.what, 1);
-        if (found.what != look::outcome::waits || entry.place.notified() || looked >= until) {
-            break;
-        }
-        if (fresh && found.may_be_soon && is_poked_soon(futex, seen, looked)) {
-            continue;
-        }
-        if (!futex.compare_exchange_strong(seen, seen | cell::asleep)) {
-            continue; // Poked since we looked.
-        }
-        wake = std::min(until, found.until);
-        if (!may_expire) {
-            wake = std::min(std::max(wake, no_expiry_before), until);
-        }
-        futex_wait_any(watches, wake);
-        pass_on_deaths(seat_->memory(), watches);
-        futex.fetch_and(~cell::asleep);
+    const drive_limit limit(*mine, entry.place);
+    if (!limit.reached()) {
+        see(mine, wait_in_line(*seat_, mine->record, mine->sequence, futex, until, &limit, seen), 1);
     }
     if (--mine->drivers != 0) {
         return;

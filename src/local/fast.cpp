@@ -2,10 +2,24 @@
 
 #include <thread>
 
+#include "hand_over.hpp"
+#include "joining.hpp"
 #include "line.hpp"
+#include "pools.hpp"
+#include "waiting.hpp"
 
 namespace holdfast::local {
 namespace {
+
+/// A cell that is given back: whoever still pokes it then wakes its next user once for nothing.
+struct own_cell {
+    const segment& in;
+    const std::uint32_t index;
+    own_cell(const segment& of, std::uint32_t which) : in(of), index(which) {}
+    ~own_cell() { give_cell(in, index); }
+    own_cell(const own_cell&) = delete;
+    own_cell& operator=(const own_cell&) = delete;
+};
 
 class exclusive_fast_path final : public fast_path, public std::enable_shared_from_this<exclusive_fast_path> {
   public:
@@ -15,7 +29,7 @@ class exclusive_fast_path final : public fast_path, public std::enable_shared_fr
           at_(seat_->memory().data().records[record]), word_(at_.word),
           base_(seat_->memory().data().records[record].base.load(std::memory_order_acquire)) {}
 
-    token try_acquire(std::uint64_t& ticket) noexcept override {
+    [[gnu::hot]] token try_acquire(std::uint64_t& ticket) noexcept override {
         std::uint64_t seen = word_.load(std::memory_order_relaxed);
         if (tag_of(seen) != tag::free || sequence_of(seen) >= max_sequence || seat_->forked()) {
             return {};
@@ -36,17 +50,50 @@ class exclusive_fast_path final : public fast_path, public std::enable_shared_fr
         return token(base_ + sequence);
     }
 
-    bool release(std::uint64_t ticket) noexcept override {
+    [[gnu::hot]] token wait_and_acquire(std::uint64_t& ticket) noexcept override {
+        if (seat_->forked()) {
+            return {};
+        }
+        const segment& in = seat_->memory();
+        joining edit(*seat_, lock_capacity, lock_capacity, false, true);
+        const change_result outcome = change_line(in, record_, seat_->as_editor(), edit);
+        const own_cell mine{in, edit.cell};
+        if (outcome != change_result::changed || edit.came_to != joining::verdict::joined) {
+            return {};
+        }
+        ticket = sole_word(edit.sequence, seat_->slot_index());
+        if (!edit.holds) {
+            cell& sleeps_on = in.data().cells[edit.cell];
+            sleeps_on.since_ms.store(realtime_ms(), std::memory_order_release);
+            std::uint32_t seen = 0;
+            if (wait_in_line(*seat_, record_, edit.sequence, sleeps_on.futex, instant::max(), nullptr,
+                             seen) != look::outcome::holds) {
+                return {};
+            }
+        }
+        // Either we see here that we have been declared expired, or whoever declares it sees our swap. Nobody
+        // may have noticed yet that we stood still for too long.
+        if (!seat_->alive() || now(clock_source::monotonic) >= seat_->deadline()) {
+            remove(ticket);
+            return {};
+        }
+        note_since(at_, edit.sequence, realtime_ms());
+        return token(base_ + edit.sequence);
+    }
+
+    [[gnu::hot]] bool release(std::uint64_t ticket) noexcept override {
         if (seat_->forked()) {
             return false;
         }
         forget_follower(ticket);
-        const bool done = word_.compare_exchange_strong(ticket, free_word(sequence_of(ticket)),
+        std::uint64_t seen = ticket;
+        const bool done = word_.compare_exchange_strong(seen, free_word(sequence_of(ticket)),
                                                         std::memory_order_seq_cst, std::memory_order_relaxed);
         if (done) {
             tell_watchers();
         }
-        return done;
+        return done ||
+               hand_over(seat_->memory(), record_, seat_->owner(), seat_->slot_index(), sequence_of(ticket));
     }
 
     bool holds(std::uint64_t ticket) const noexcept override {

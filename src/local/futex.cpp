@@ -37,11 +37,11 @@ constexpr std::uint32_t waitv_32_bits = 2;
 
 } // namespace
 
-void futex_wake(std::atomic<std::uint32_t>& word, int count) noexcept {
+[[gnu::hot]] void futex_wake(std::atomic<std::uint32_t>& word, int count) noexcept {
     syscall(SYS_futex, &word, FUTEX_WAKE, count, nullptr, nullptr, 0);
 }
 
-void futex_wake_all(std::atomic<std::uint32_t>& word) noexcept {
+[[gnu::hot]] void futex_wake_all(std::atomic<std::uint32_t>& word) noexcept {
     futex_wake(word, INT_MAX);
 }
 
@@ -61,7 +61,7 @@ bool has_futex_waitv() noexcept {
            errno == EAGAIN;
 }
 
-void futex_wait_any(std::span<const futex_watch> watches, instant until) noexcept {
+[[gnu::hot]] void futex_wait_any(std::span<const futex_watch> watches, instant until) noexcept {
     if (watches.empty()) {
         return;
     }

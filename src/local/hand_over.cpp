@@ -41,18 +41,19 @@ void copy_rest(const head_of_line& head, std::uint32_t record, const block& into
     into.counter().store(head.counter + 1, std::memory_order_release);
     into.shape().store(head.shape - (std::uint64_t{1} << 32), std::memory_order_release);
     for (std::size_t i = 1; i < head.claims; ++i) {
-        const std::uint64_t holds = i == 1 ? block::holds_bit : 0;
         into.claim(i - 1, 0).store(head.from.claim(i, 0).load(std::memory_order_acquire),
                                    std::memory_order_release);
-        into.claim(i - 1, 1).store(head.from.claim(i, 1).load(std::memory_order_acquire) | holds,
+        const std::uint64_t second = head.from.claim(i, 1).load(std::memory_order_acquire);
+        // Who holds alone is told by the word, and may have given his cell back.
+        into.claim(i - 1, 1).store(i > 1 ? second : std::uint64_t{lock_capacity} << 32 | block::holds_bit,
                                    std::memory_order_release);
     }
 }
 
 } // namespace
 
-bool hand_over(const segment& in, std::uint32_t record, owner_id by, std::uint32_t slot_index,
-               std::uint64_t sequence) noexcept {
+[[gnu::hot]] bool hand_over(const segment& in, std::uint32_t record, owner_id by, std::uint32_t slot_index,
+                            std::uint64_t sequence) noexcept {
     local::record& at = in.data().records[record];
     std::uint64_t seen = at.word.load(std::memory_order_seq_cst);
     if (seen == sole_word(sequence, slot_index)) {
@@ -98,8 +99,8 @@ bool hand_over(const segment& in, std::uint32_t record, owner_id by, std::uint32
     return done;
 }
 
-bool is_first(const segment& in, std::uint32_t record, std::uint32_t slot_index,
-              std::uint64_t sequence) noexcept {
+[[gnu::hot]] bool is_first(const segment& in, std::uint32_t record, std::uint32_t slot_index,
+                           std::uint64_t sequence) noexcept {
     const word64& word = in.data().records[record].word;
     const std::uint64_t seen = word.load(std::memory_order_seq_cst);
     if (tag_of(seen) == tag::sole) {

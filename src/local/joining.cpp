@@ -18,10 +18,10 @@ joining::verdict joining::decide(line& now) {
     if (now.counter > max_sequence) {
         return verdict::worn_out;
     }
-    const core::place newcomer{.weight = what_.weight, .capacity = what_.capacity, .foreign = false};
+    const core::place newcomer{.weight = weight_, .capacity = capacity_, .foreign = false};
     const bool was_empty = now.claims.empty();
     if (was_empty) {
-        now.capacity = what_.capacity;
+        now.capacity = capacity_;
     } else if (!core::may_join({now.claims.front().weight, now.capacity, false}, newcomer)) {
         others_capacity = now.capacity;
         return verdict::misfit;
@@ -29,9 +29,8 @@ joining::verdict joining::decide(line& now) {
         return verdict::line_full;
     }
     // A sole exclusive holder is told by the word alone. Everybody else gets a cell.
-    const bool sole = was_empty && what_.capacity == lock_capacity && what_.weight == lock_capacity;
-    now.claims.push_back(
-        {.sequence = now.counter, .slot = from_.slot_index(), .cell = 0, .weight = what_.weight});
+    const bool sole = was_empty && capacity_ == lock_capacity && weight_ == lock_capacity;
+    now.claims.push_back({.sequence = now.counter, .slot = from_.slot_index(), .cell = 0, .weight = weight_});
     now.grant();
     holds = now.claims.back().holds;
     if (only_if_free_ && !holds) {

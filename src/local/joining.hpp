@@ -15,8 +15,8 @@ class joining final : public line_edit {
     enum class verdict { joined, busy, misfit, line_full, no_cell, expired, worn_out };
 
     /// `driven`: should it have to wait, a thread will wait for it.
-    joining(const seat& from, const claim& what, bool only_if_free, bool driven)
-        : from_(from), what_(what), only_if_free_(only_if_free), driven_(driven) {}
+    joining(const seat& from, std::uint32_t weight, std::uint32_t capacity, bool only_if_free, bool driven)
+        : from_(from), weight_(weight), capacity_(capacity), only_if_free_(only_if_free), driven_(driven) {}
 
     bool apply(line& now) override;
 
@@ -30,7 +30,8 @@ class joining final : public line_edit {
     verdict decide(line& now);
 
     const seat& from_;
-    const claim& what_;
+    const std::uint32_t weight_;
+    const std::uint32_t capacity_;
     const bool only_if_free_;
     const bool driven_;
 };

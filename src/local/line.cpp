@@ -59,7 +59,9 @@ void encode(const line& from, std::uint32_t record, const block& into) noexcept 
         const standing& each = from.claims[i];
         into.claim(i, 0).store(std::uint64_t{each.slot} << slot_shift | each.sequence,
                                std::memory_order_release);
-        into.claim(i, 1).store(std::uint64_t{each.weight} << 32 | (each.holds ? holds_bit : 0) | each.cell,
+        // Who holds alone is told by the word, and may have given his cell back.
+        const std::uint32_t cell = each.holds && each.weight == lock_capacity ? 0 : each.cell;
+        into.claim(i, 1).store(std::uint64_t{each.weight} << 32 | (each.holds ? holds_bit : 0) | cell,
                                std::memory_order_release);
     }
 }
@@ -162,13 +164,13 @@ std::int64_t now_ms() noexcept {
         .count();
 }
 
-std::uint64_t realtime_ms() noexcept {
+[[gnu::hot]] std::uint64_t realtime_ms() noexcept {
     timespec at{};
     clock_gettime(CLOCK_REALTIME, &at);
     return static_cast<std::uint64_t>(at.tv_sec) * 1000 + static_cast<std::uint64_t>(at.tv_nsec) / 1'000'000;
 }
 
-void note_since(record& of, std::uint64_t sequence, std::uint64_t at_ms) noexcept {
+[[gnu::hot]] void note_since(record& of, std::uint64_t sequence, std::uint64_t at_ms) noexcept {
     of.since.store(sequence << 44 | (at_ms & ((std::uint64_t{1} << 44) - 1)), std::memory_order_release);
 }
 
@@ -233,7 +235,7 @@ bool still_counts(const segment& in, std::uint32_t slot_index, std::int64_t at_m
     }
 }
 
-void poke(const segment& in, std::uint32_t slot_index, std::uint32_t cell_index) noexcept {
+[[gnu::hot]] void poke(const segment& in, std::uint32_t slot_index, std::uint32_t cell_index) noexcept {
     if (cell_index == 0 || cell_index >= cell_count) {
         return;
     }
@@ -259,7 +261,7 @@ void poke_holder(const segment& in, const standing& holder) noexcept {
     call_session(in, holder.slot);
 }
 
-void poke_watchers(record& changed) noexcept {
+[[gnu::hot]] void poke_watchers(record& changed) noexcept {
     std::uint32_t seen = changed.watch.load();
     while ((seen & cell::asleep) != 0) {
         if (changed.watch.compare_exchange_weak(seen, (seen & ~cell::asleep) + cell::poke)) {

@@ -145,7 +145,7 @@ std::uint32_t take_cell(const segment& in, owner_id me) noexcept {
     return 0;
 }
 
-void give_cell(const segment& in, std::uint32_t index) noexcept {
+[[gnu::hot]] void give_cell(const segment& in, std::uint32_t index) noexcept {
     if (index != 0) {
         in.data().cells[index].owner.store(0, std::memory_order_release);
     }

@@ -42,6 +42,12 @@ class seat {
         return (word & session_mask) == expected_;
     }
 
+    /// When others may declare the session expired, as it stands now.
+    instant deadline() const noexcept {
+        return instant(
+            std::chrono::milliseconds(deadline_ms_of(in_memory().session.load(std::memory_order_acquire))));
+    }
+
     /// Moves the deadline. Nothing when the session has expired; then it is marked so.
     std::optional<renewal> renew() noexcept;
 

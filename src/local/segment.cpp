@@ -61,7 +61,7 @@ segment::~segment() {
     }
 }
 
-block segment::block_at(std::uint32_t index) const noexcept {
+[[gnu::hot]] block segment::block_at(std::uint32_t index) const noexcept {
     for (std::size_t kind = 0; kind < block_classes.size(); ++kind) {
         const block_class& of = block_classes[kind];
         if (index >= of.first + of.count) {

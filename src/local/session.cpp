@@ -130,7 +130,7 @@ void session::join_line(const std::shared_ptr<own_claim>& mine, bool only_if_fre
                            "give this one a folder of its own as local:/folder"});
     }
     record& at = in.data().records[name.record];
-    joining edit(*seat_, what, only_if_free, mine->entry->will_be_driven);
+    joining edit(*seat_, what.weight, what.capacity, only_if_free, mine->entry->will_be_driven);
     const change_result outcome = change_line(in, name.record, seat_->as_editor(), edit);
     using verdict = joining::verdict;
     if (outcome != change_result::changed || edit.came_to != verdict::joined) {

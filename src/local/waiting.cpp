@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <thread>
 
+#include "hand_over.hpp"
 #include "life.hpp"
 
 namespace holdfast::local {
@@ -23,6 +24,22 @@ bool is_life_word(const segment& in, const word32* word) noexcept {
     const auto part = offset % sizeof(slot);
     return offset < sizeof(segment_layout::slots) &&
            (part == offsetof(slot, life) || part == offsetof(slot, second_life));
+}
+
+/// Waits awake for a moment: two who pass a short hold to and fro need no sleep and no wake-up in between.
+bool is_poked_soon(const word32& futex, std::uint32_t seen, instant from) noexcept {
+    constexpr auto longest = std::chrono::microseconds(15);
+    do {
+        for (int i = 0; i < 64; ++i) {
+            if (pokes_of(futex.load(std::memory_order_acquire)) != pokes_of(seen)) {
+                return true;
+            }
+#if defined(__x86_64__) || defined(__i386__)
+            __builtin_ia32_pause();
+#endif
+        }
+    } while (now(clock_source::monotonic) < from + longest);
+    return false;
 }
 
 } // namespace
@@ -64,7 +81,7 @@ std::size_t settle_line(const seat& from, std::uint32_t record, std::uint64_t se
     }
 }
 
-void pass_on_deaths(const segment& in, std::span<const futex_watch> watches) noexcept {
+[[gnu::hot]] void pass_on_deaths(const segment& in, std::span<const futex_watch> watches) noexcept {
     for (const futex_watch& each : watches) {
         // Compared with what was slept on: the slot may have a new session by now, which lives.
         if (is_life_word(in, each.word) && each.word->load(std::memory_order_acquire) != each.value) {
@@ -129,6 +146,51 @@ look look_at_line(const seat& from, std::uint32_t record, std::uint64_t sequence
         seen.until = at + fallback_nap;
     }
     return seen;
+}
+
+[[gnu::hot]] look::outcome wait_in_line(const seat& from, std::uint32_t record, std::uint64_t sequence,
+                                        word32& cell_futex, instant until, const wait_limit* limit,
+                                        std::uint32_t& seen) {
+    thread_local std::vector<futex_watch> watches; // A thread waits for one claim at a time.
+    instant no_expiry_before{};
+    instant wake = instant::max(); // When we meant to, at the last sleep.
+    for (bool fresh = true;; fresh = false) {
+        seen = cell_futex.load();
+        // First what those who were woken by their grant have come for. Whatever is looked at after a long
+        // wait is cold, and each look is a part of the hand-over.
+        if (is_first(from.memory(), record, from.slot_index(), sequence)) {
+            return from.alive() ? look::outcome::holds : look::outcome::gone;
+        }
+        if (limit != nullptr && limit->reached()) {
+            return look::outcome::waits;
+        }
+        watches.assign(1, {&cell_futex, seen | cell::asleep});
+        const instant looked = now(clock_source::monotonic);
+        // If our own timer comes late, so may the renewals of others have been held up: they get as long once
+        // more.
+        if (looked > wake && looked - wake > from.ttl() / 3) {
+            no_expiry_before = looked + from.ttl() / 3;
+        }
+        const bool may_expire = looked >= no_expiry_before;
+        const look found = look_at_line(from, record, sequence, may_expire, watches, max_watches - 1);
+        if (found.what != look::outcome::waits || (limit != nullptr && limit->reached()) || looked >= until) {
+            return found.what;
+        }
+        wake = instant::max();
+        if (fresh && found.may_be_soon && is_poked_soon(cell_futex, seen, looked)) {
+            continue;
+        }
+        if (!cell_futex.compare_exchange_strong(seen, seen | cell::asleep)) {
+            continue; // Poked since we looked.
+        }
+        wake = std::min(until, found.until);
+        if (!may_expire) {
+            wake = std::min(std::max(wake, no_expiry_before), until);
+        }
+        futex_wait_any(watches, wake);
+        pass_on_deaths(from.memory(), watches);
+        cell_futex.fetch_and(~cell::asleep);
+    }
 }
 
 } // namespace holdfast::local

@@ -40,4 +40,22 @@ std::size_t settle_line(const seat& from, std::uint32_t record, std::uint64_t se
 look look_at_line(const seat& from, std::uint32_t record, std::uint64_t sequence, bool may_expire,
                   std::vector<futex_watch>& watches, std::size_t room);
 
+/// What else may end a wait.
+class wait_limit {
+  public:
+    virtual ~wait_limit() = default;
+    virtual bool reached() const noexcept = 0;
+};
+
+/// Waits on this thread until the claim holds or is gone. waits: the limit was reached before, or the instant
+/// has passed. `seen` is what the cell said before the last look: a poke since then is still to be heeded.
+/// The cell is marked as driven by the caller.
+look::outcome wait_in_line(const seat& from, std::uint32_t record, std::uint64_t sequence, word32& cell_futex,
+                           instant until, const wait_limit* limit, std::uint32_t& seen);
+
+/// How often the cell was poked, without what it says besides.
+constexpr std::uint32_t pokes_of(std::uint32_t futex) noexcept {
+    return futex & ~(cell::asleep | cell::unattended);
+}
+
 } // namespace holdfast::local

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <random>
+#include <thread>
 
 #include <gmock/gmock.h>
 
@@ -114,6 +115,10 @@ class stepping : public ::testing::TestWithParam<std::string> {
             patience);
     }
 
+    std::size_t claims() {
+        return store_->show(resource_name::make("name").value(), soon()).value().claims.size();
+    }
+
     /// Runs the scenario and kills after so many instructions; how many it took when it got to its end.
     std::size_t run(std::size_t kill_after) {
         const std::string scenario = GetParam();
@@ -123,20 +128,33 @@ class stepping : public ::testing::TestWithParam<std::string> {
             ADD_FAILURE() << "the worker did not begin";
             return 0;
         }
+        std::jthread lets_go;
         if (scenario == "contended") {
             ours.push_back(stand());
+        } else if (scenario.starts_with("granted")) {
+            lets_go = std::jthread([&, first = stand()](const std::stop_token& over) {
+                while (!over.stop_requested() && claims() < 2) {
+                    std::this_thread::yield();
+                }
+                session_->remove(first);
+            });
         } else if (scenario == "repair") {
             holder victim(folder_.path().string(), "name", 600000ms);
             EXPECT_NE(victim.token(), 0U);
             victim.process().kill();
         } else if (scenario == "hand_over") {
             ours = {stand(1), stand(1), stand(1), stand()};
+        } else if (scenario == "hand_over_to_one") {
+            ours = {stand()};
+        } else if (scenario == "hand_over_to_two") {
+            ours = {stand(), stand()};
         }
         std::size_t count = 0;
         while (count < kill_after && worker.step()) {
             ++count;
         }
         worker.kill();
+        lets_go = {}; // Stops and joins.
         // Whatever it left, everybody is served, in order.
         ours.push_back(stand());
         std::size_t served = 0;
@@ -193,7 +211,8 @@ TEST_P(stepping, a_kill_after_any_instruction_harms_nobody) {
 }
 
 INSTANTIATE_TEST_SUITE_P(every, stepping,
-                         ::testing::Values("free", "contended", "hand_over", "repair", "registration"),
+                         ::testing::Values("free", "contended", "granted", "granted_by_path", "hand_over",
+                                           "hand_over_to_one", "hand_over_to_two", "repair", "registration"),
                          [](const auto& named) { return named.param; });
 
 } // namespace

@@ -1,6 +1,7 @@
 // What step_test kills after every instruction: one scenario, between two SIGSTOPs of its own.
 //
 //   step_worker FOLDER SCENARIO
+#include <atomic>
 #include <csignal>
 #include <iostream>
 #include <string>
@@ -21,11 +22,13 @@ class quiet_claim final : public claim_events {
                         .weight = lock_capacity,
                         .capacity = lock_capacity}) {}
     void on_waiting() noexcept override {}
-    void on_granted(token) noexcept override {}
+    void on_granted(token) noexcept override { given = true; }
     void on_refused(error) noexcept override {}
     void on_renewed(instant) noexcept override {}
     void on_lost(loss_reason) noexcept override {}
     void on_removed(result<void>) noexcept override {}
+
+    std::atomic<bool> given{false};
 };
 
 instant soon() {
@@ -75,7 +78,22 @@ int main(int argc, char** argv) {
         mark(); // Somebody holds, or has died holding.
         session->append(first, false);
         mark();
-    } else if (scenario == "hand_over") {
+    } else if (scenario == "granted") {
+        mark(); // Somebody holds, and lets go as soon as we stand in line.
+        first->will_be_driven = true;
+        session->append(first, false);
+        while (!first->given) {
+            first->place.reset();
+            session->drive(*first, soon());
+        }
+        mark();
+    } else if (scenario == "granted_by_path") {
+        const auto fast = session->fast(first->claim());
+        mark(); // The same.
+        std::uint64_t ticket = 0;
+        static_cast<void>(fast->wait_and_acquire(ticket));
+        mark();
+    } else if (scenario == "hand_over" || scenario == "hand_over_to_one" || scenario == "hand_over_to_two") {
         session->append(first, false);
         mark(); // Others come to wait behind us.
         session->remove(first);
