@@ -56,7 +56,9 @@ struct mutex_options {
     /// to half of the TTL. Among these threads the order is not first come, first served. It is for blocking
     /// calls on this object and its copies; asynchronous ones are misuse. Where the store has no synchronous
     /// path (etcd, Redis), a token is the store's times 4096 plus a count: it rises with every hold, but only
-    /// together with users of the name that have chosen this too.
+    /// together with users of the name that have chosen this too. release() of such a hold gives it back to
+    /// the process, which always succeeds; the store's hold that ends with it goes on being released in the
+    /// background where the store did not confirm.
     ///
     ///   state of the process      | call                 | result
     ///   --------------------------+----------------------+------------------------------------------------

@@ -93,6 +93,11 @@ wish actor::make_wish() {
         what.weight = static_cast<std::uint32_t>(dice_.between(1, world::permits));
     } else if (what.name == "rw" && dice_.permille(600)) {
         what.weight = 1;
+    } else if (dice_.permille(60)) {
+        what.name = mixed_name;
+        what.capacity = dice_.one_of<std::uint32_t, 3>({lock_capacity, 2, 5});
+        what.weight =
+            what.capacity == lock_capacity ? lock_capacity : static_cast<std::uint32_t>(dice_.between(1, 2));
     }
     switch (dice_.below(5)) {
     case 0:
@@ -131,7 +136,7 @@ result<held> ask(Face face, const wish& what, const std::stop_token& stop, Weigh
 
 result<held> actor::call(const wish& what, const std::stop_token& stop) {
     const locks& on = client();
-    if (what.name == "s0") {
+    if (what.capacity != lock_capacity) {
         return ask(on.semaphore(what.name, what.capacity), what, stop, what.weight);
     }
     if (what.name != "rw") {
@@ -163,7 +168,8 @@ result<held> actor::call_async(const wish& what, const std::stop_token& stop) {
     }
     const locks& on = client();
     if (what.coroutine) {
-        await_into(what.name == "s0" ? await(on.semaphore(what.name, what.capacity), what, stop, what.weight)
+        await_into(what.capacity != lock_capacity
+                       ? await(on.semaphore(what.name, what.capacity), what, stop, what.weight)
                    : what.name != "rw"            ? await(on.mutex(what.name), what, stop)
                    : what.weight == lock_capacity ? await(on.shared_mutex(what.name), what, stop)
                                                   : await_shared(on.shared_mutex(what.name), what, stop),
@@ -171,7 +177,7 @@ result<held> actor::call_async(const wish& what, const std::stop_token& stop) {
         wait_for(answer, kernel_);
         return std::move(*answer);
     }
-    if (what.name == "s0") {
+    if (what.capacity != lock_capacity) {
         on.semaphore(what.name, what.capacity).async_acquire(what.weight, how, done);
     } else if (what.name != "rw") {
         on.mutex(what.name).async_acquire(how, done);
@@ -220,7 +226,7 @@ kept actor::keep(const call_record& call, const std::string& name, std::shared_p
     record.capacity = capacity;
     record.exclusive = weight == capacity;
     record.token = mine.handle->token().value();
-    record.lent = name == turns_name;
+    record.lent = name == turns_name && !plan_.engine_settings.fast;
     record.valid_for = [handle = mine.handle] { return handle->valid_for(); };
     record.reason = [handle = mine.handle] { return handle->reason(); };
     watcher_.granted(call, mine.record);

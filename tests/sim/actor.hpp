@@ -92,6 +92,7 @@ class actor {
     void take_all();
     void work_while_held();
     void break_a_hold();
+    void resize_a_line();
 
     kernel& kernel_;
     checker& watcher_;

@@ -116,7 +116,7 @@ void checker::fails(const call_record& call, const error& why) {
         }
         break;
     case errc::misuse:
-        if (!plan_.engine_settings.tokens_restart || engine_.epoch() == 0) {
+        if (call.name != mixed_name && (!plan_.engine_settings.tokens_restart || engine_.epoch() == 0)) {
             illegal("nothing was misused");
         }
         break;
@@ -241,10 +241,14 @@ void checker::check_overlap(const hold_record& fresh) {
             others += ", " + shown(*each);
         }
     }
-    if (weight > fresh.capacity) {
+    const auto* line = engine_.line(fresh.name);
+    std::uint32_t capacity = fresh.capacity;
+    if (fresh.name == mixed_name && line != nullptr && !line->empty()) {
+        capacity = std::max(capacity, line->front().capacity); // It may have been resized meanwhile.
+    }
+    if (weight > capacity) {
         violation(shown(fresh) + " is more than fits beside" + others);
     }
-    const auto* line = engine_.line(fresh.name);
     if (line != nullptr && !line->empty() && line->front().foreign) {
         violation(shown(fresh) + " began while a foreign client held it");
     }
@@ -329,7 +333,7 @@ void checker::released(const hold_record& hold, instant began, nanoseconds pause
         if (!hold.was_valid) {
             violation("the release of " + shown(hold) + " succeeded although it was lost");
         }
-        if (!hold.lent && !excused(hold) && engine_.holds(hold.name, hold.at_engine())) {
+        if (hold.name != turns_name && !excused(hold) && engine_.holds(hold.name, hold.at_engine())) {
             violation("the release of " + shown(hold) + " succeeded, but it still stands");
         }
         return;

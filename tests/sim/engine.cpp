@@ -194,6 +194,33 @@ void engine::remove(const claim& what, std::uint64_t sequence) {
     }
 }
 
+bool engine::remove_alone(const claim& what) {
+    const auto found = lines_.find(what.name.bytes());
+    if (found == lines_.end() || found->second.size() != 1 || found->second.front().id != what.id) {
+        return false;
+    }
+    kernel_.say("engine: release ", what.name.bytes(), " claim ", shown(what.id));
+    lines_.erase(found);
+    return true;
+}
+
+bool engine::resize(const std::string& name, std::uint32_t permits) {
+    const auto found = lines_.find(name);
+    if (found == lines_.end()) {
+        return true;
+    }
+    for (const standing& each : found->second) {
+        if (each.foreign || each.capacity == lock_capacity || each.weight > permits) {
+            return false;
+        }
+    }
+    for (standing& each : found->second) {
+        each.capacity = permits;
+    }
+    settle(name, found->second);
+    return true;
+}
+
 bool engine::renew_claim(const claim& what, std::uint64_t sequence, nanoseconds ttl) {
     const auto found = lines_.find(what.name.bytes());
     if (found == lines_.end()) {

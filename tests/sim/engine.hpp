@@ -32,6 +32,8 @@ class engine {
   public:
     struct settings {
         bool lease_per_claim = false;
+        bool fast = false; ///< It is on the same machine: a free lock is had without a request, as on the
+                           ///< local store.
         bool tokens_restart = false;           ///< A restart begins to count anew; else tokens always rise.
         int ttl_percent = 100;                 ///< Of what was asked for: some engines grant more.
         std::chrono::nanoseconds expiry_lag{}; ///< How late an ended lease is noticed.
@@ -71,6 +73,11 @@ class engine {
     answer append(const claim& what, std::uint64_t sequence, bool only_if_free, std::chrono::nanoseconds ttl,
                   std::uint64_t call, bool late);
     void remove(const claim& what, std::uint64_t sequence);
+    /// The same where nobody else is in line; false otherwise, and where it is not there.
+    bool remove_alone(const claim& what);
+    /// Gives a standing line of permits another capacity; false where it is none, or a claim in it weighs
+    /// more.
+    bool resize(const std::string& name, std::uint32_t permits);
     /// Extends one claim's lease; false when it is not there.
     bool renew_claim(const claim& what, std::uint64_t sequence, std::chrono::nanoseconds ttl);
     /// How it stands: granted, waiting, or lost.

@@ -260,6 +260,14 @@ void kernel::block(const void* place, true_time until) noexcept {
     switch_away(me);
 }
 
+void kernel::yield() noexcept {
+    thread_record& me = ME;
+    if (&me != nobody_.get() && dice_.permille(yields_)) {
+        make_runnable(me);
+        switch_away(me);
+    }
+}
+
 void kernel::sleep_until(true_time when) noexcept {
     block(nullptr, when);
 }

@@ -63,12 +63,16 @@ class kernel final : public core::surroundings {
     void at(true_time when, std::function<void()> what);
     void sleep_until(true_time when) noexcept;
     void sleep_for(std::chrono::nanoseconds how_long) noexcept { sleep_until(time_ + how_long); }
+    /// Perhaps another thread goes first. Only where the caller holds no latch of the core's.
+    void yield() noexcept;
     /// Stops the process's threads where they are.
     void pause(process& whom, true_time until);
     /// Threads that have been started and have not ended, the caller's excepted.
     std::size_t threads_left() const noexcept { return alive_ - 1; }
     /// Drops what was still to come.
     void forget_events() noexcept { events_.clear(); }
+    /// How often, in a thousand, yield() does.
+    void yields(int permille) noexcept { yields_ = permille; }
     /// The last words, and the end of the program.
     [[noreturn]] void fail(const std::string& why) noexcept;
     /// Who waits where, for a report.
@@ -153,6 +157,7 @@ class kernel final : public core::surroundings {
     true_time time_{};
     std::uint64_t fingerprint_ = 0;
     std::uint64_t steps_ = 0;
+    int yields_ = 0;
     std::uint64_t readings_ = 0; ///< Of the clock, since the last switch.
     std::uint64_t events_made_ = 0;
     std::size_t alive_ = 0;

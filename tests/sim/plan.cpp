@@ -34,6 +34,8 @@ plan::plan(std::uint64_t of) : seed(of) {
     events = fair ? 0 : static_cast<int>(roll.between(0, 6));
     heals = roll.between(2 * ttl, 6 * ttl);
     listens = roll.permille(500);
+    engine_settings.fast = !engine_settings.lease_per_claim && roll.permille(500);
+    yields = roll.permille(500) ? static_cast<int>(roll.between(1, 400)) : 0;
 }
 
 nanoseconds plan::recovery() const noexcept {

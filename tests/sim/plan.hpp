@@ -21,6 +21,7 @@ struct plan {
     engine::settings engine_settings;
     weather sky;
     int at_once = 0;
+    int yields = 0; ///< In a thousand calls of the store.
     std::array<bool, fault_kinds> enabled{};
     int processes = 1;
     int clients = 1;      ///< Per process.

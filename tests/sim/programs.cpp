@@ -6,7 +6,7 @@ namespace holdfast::sim {
 using namespace std::chrono_literals;
 
 void actor::one_program() {
-    switch (dice_.below(7)) {
+    switch (dice_.below(8)) {
     case 0:
         return lock_and_unlock_shared();
     case 1:
@@ -19,6 +19,8 @@ void actor::one_program() {
         return take_all();
     case 5:
         return work_while_held();
+    case 6:
+        return resize_a_line();
     default:
         return break_a_hold();
     }
@@ -166,6 +168,17 @@ void actor::work_while_held() {
         return watcher_.fails(*call.made, outcome.error());
     }
     watcher_.worked(*record, outcome);
+}
+
+void actor::resize_a_line() {
+    const true_time began = kernel_.time();
+    const nanoseconds paused = me_.who->paused_for;
+    const std::uint32_t permits = dice_.permille(500) ? 2 : 5;
+    const auto outcome = client().resize(mixed_name, permits);
+    kernel_.say("resizes ", std::string(mixed_name), " to ", permits);
+    if (outcome || outcome.error().code() != errc::misuse) { // There may well be a lock in line.
+        watcher_.administered(began, paused, outcome ? errc{} : outcome.error().code());
+    }
 }
 
 void actor::break_a_hold() {

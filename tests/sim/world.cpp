@@ -59,6 +59,7 @@ void world::run() {
         }
         made.who = &kernel_.add_process(std::move(what));
     }
+    kernel_.yields(plan_.yields);
     schedule_faults();
     kernel_.at(plan_.heals, [this] { network_.heal(); });
     watchdog();

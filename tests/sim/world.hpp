@@ -68,6 +68,7 @@ outcome run_seed(kernel& in, std::uint64_t seed, tally& count, const kernel::las
 /// The names that actors use.
 inline constexpr std::array<const char*, 4> mutex_names{"m0", "m1", "rw", "s0"};
 inline constexpr const char* turns_name = "lh";
+inline constexpr const char* mixed_name = "k"; ///< Of several kinds: who comes second is refused.
 inline constexpr const char* election_name = "el";
 
 } // namespace holdfast::sim
