@@ -78,6 +78,11 @@ std::string runners(const char* each_end) {
     return joined(names, "|");
 }
 
+/// The names in use; whoever presses Tab does not wait for a store that is far away or down.
+std::string list_names() {
+    return "holdfast ls --plain -q --timeout 1s 2> /dev/null | cut -f 1 | sort -u";
+}
+
 bool any(const option_text&) {
     return true;
 }
@@ -154,20 +159,31 @@ std::string zsh_words(const subcommand_text& of) {
 
 std::string bash_completion() {
     const std::string runs = "[[ $command == @(" + runners("") + ") ]]";
-    std::string text = "# bash completion for holdfast, made by: holdfast completion bash\n\n"
-                       "_holdfast_reply() {\n"
-                       "    COMPREPLY=($(compgen -W \"$1\" -- \"$cur\"))\n"
-                       "}\n\n"
-                       "_holdfast() {\n"
-                       "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
-                       "    local command= words=0 at=1 options= IFS=$' \\t\\n'\n"
-                       "    COMPREPLY=()\n"
-                       "    [[ $prev == '=' ]] && prev=${COMP_WORDS[COMP_CWORD-2]}\n"
-                       "    [[ $cur == '=' ]] && cur=\n"
-                       "    while ((at < COMP_CWORD)); do\n"
-                       "        case ${COMP_WORDS[at]} in\n"
-                       "        --) ((at += 1)); " +
-                       runs + " && ((words >= 1)) && break ;;\n        ";
+    std::string text =
+        "# bash completion for holdfast, made by: holdfast completion bash\n\n"
+        "_holdfast_reply() {\n"
+        "    COMPREPLY=($(compgen -W \"$1\" -- \"$cur\"))\n"
+        "}\n\n"
+        // Not by compgen -W, which expands: a name may hold $(...), and be another user's.
+        "_holdfast_names() {\n"
+        "    local name quoted\n"
+        "    while IFS= read -r name; do\n"
+        "        printf -v quoted %q \"$name\"\n"
+        "        if [[ $name == \"$cur\"* || $quoted == \"$cur\"* ]]; then COMPREPLY+=(\"$quoted\"); fi\n"
+        "    done < <(" +
+        list_names +
+        ")\n"
+        "}\n\n"
+        "_holdfast() {\n"
+        "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
+        "    local command= words=0 at=1 options= IFS=$' \\t\\n'\n"
+        "    COMPREPLY=()\n"
+        "    [[ $prev == '=' ]] && prev=${COMP_WORDS[COMP_CWORD-2]}\n"
+        "    [[ $cur == '=' ]] && cur=\n"
+        "    while ((at < COMP_CWORD)); do\n"
+        "        case ${COMP_WORDS[at]} in\n"
+        "        --) ((at += 1)); " +
+        runs + " && ((words >= 1)) && break ;;\n        ";
     text += joined(everywhere([](const option_text& option) { return !option.value.empty(); }), "|");
     text += ") [[ ${COMP_WORDS[at+1]} == '=' ]] && ((at += 1)); ((at += 2)) ;;\n"
             "        -*) ((at += 1)) ;;\n"
@@ -206,9 +222,7 @@ std::string bash_completion() {
         if (words.rfind("bash", 0) == 0) {
             text += std::string("    ") + each.name + ":0) _holdfast_reply 'bash zsh' ;;\n";
         } else if (each.word_count > 0) {
-            text += std::string("    ") + each.name +
-                    ":0) local IFS=$'\\n'; COMPREPLY=($(compgen -W \"$(holdfast ls --plain -q 2> /dev/null | "
-                    "cut -f 1 | sort -u)\" -- \"$cur\")) ;;\n";
+            text += std::string("    ") + each.name + ":0) _holdfast_names ;;\n";
         }
     }
     // An alternative in brackets would need extglob here, which not every shell has switched on.
@@ -225,7 +239,9 @@ std::string zsh_completion() {
                        "# zsh completion for holdfast, made by: holdfast completion zsh\n\n"
                        "_holdfast_names() {\n"
                        "    local -a names\n"
-                       "    names=(${(fu)\"$(holdfast ls --plain -q 2> /dev/null | cut -f 1)\"})\n"
+                       "    names=(${(fu)\"$(" +
+                       list_names +
+                       ")\"})\n"
                        "    compadd -a names\n"
                        "}\n\n"
                        "_holdfast() {\n"

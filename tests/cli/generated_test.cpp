@@ -70,6 +70,19 @@ TEST_F(generated, bash_completes_names_in_use_and_then_the_command) {
         << "an option of ls, not ours";
 }
 
+TEST_F(generated, completing_a_name_runs_nothing_that_stands_in_it) {
+    const std::string name = "x $(touch " + file("ran") + ")`touch " + file("ran") + "`";
+    auto how = surroundings();
+    how.out = holdfast::testing::redirect::pipe();
+    child_process holder(holdfast({"run", name, "sh", "-c", "echo up; exec sleep 100"}), how);
+    ASSERT_EQ(holder.read_line(bound), "up");
+    const auto all = offered({"holdfast", "show", "x"});
+    ASSERT_EQ(all.size(), 1U) << ::testing::PrintToString(all);
+    const auto typed = run_process({"bash", "-c", "printf %s " + all[0]}, bound, surroundings());
+    EXPECT_EQ(typed.out, name) << "and the line that it completes names it";
+    EXPECT_FALSE(exists("ran"));
+}
+
 TEST_F(generated, every_option_of_every_subcommand_is_in_every_generated_text) {
     const std::string zsh = run({"completion", "zsh"}).out;
     const std::string bash = run({"completion", "bash"}).out;
