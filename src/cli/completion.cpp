@@ -171,7 +171,7 @@ std::string bash_completion() {
         "        printf -v quoted %q \"$name\"\n"
         "        if [[ $name == \"$cur\"* || $quoted == \"$cur\"* ]]; then COMPREPLY+=(\"$quoted\"); fi\n"
         "    done < <(" +
-        list_names +
+        list_names() +
         ")\n"
         "}\n\n"
         "_holdfast() {\n"
@@ -240,7 +240,7 @@ std::string zsh_completion() {
                        "_holdfast_names() {\n"
                        "    local -a names\n"
                        "    names=(${(fu)\"$(" +
-                       list_names +
+                       list_names() +
                        ")\"})\n"
                        "    compadd -a names\n"
                        "}\n\n"
