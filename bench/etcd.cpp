@@ -3,9 +3,7 @@
 #include "engines.hpp"
 
 #include "checks.hpp"
-#include "etcd_bare.hpp"
 #include "support/servers.hpp"
-#include "takers.hpp"
 #include "turns.hpp"
 
 namespace holdfast::bench {
@@ -26,24 +24,25 @@ std::unique_ptr<crew> go_mutex(const testing::etcd_server& server, int processes
                             processes);
 }
 
+// In processes of their own: gRPC shares its waiting among all connections of a process, and one side's
+// threads would wait for the other's replies.
 void measure_u1(finding& into, std::chrono::nanoseconds budget) {
     testing::etcd_server server;
-    const auto ours = takers("holdfast", server.url(), "bench-ours")();
-    etcd_bare bare(server.endpoint());
-    constexpr milliseconds length(100);
-    into.entrants = alternate({{"holdfast",
-                                [&] {
-                                    return cycles(
-                                        [&] {
-                                            ours->acquire();
-                                            ours->release();
-                                        },
-                                        length, 5);
-                                }},
-                               {"Txn, Delete", [&] { return cycles([&] { bare.cycle(); }, length, 5); }}},
+    const auto one_thread = [&](const std::string& kind, const std::string& where) {
+        return crew::of_takers(kind, where, "bench", 1, 1, server.folder() / ("board-" + kind));
+    };
+    const auto ours = one_thread("holdfast", server.url());
+    const auto plain = one_thread("etcd-plain", server.endpoint());
+    const auto same = one_thread("etcd-same", server.endpoint());
+    constexpr milliseconds length(200);
+    into.entrants = alternate({{"holdfast", [&] { return ours->contend(length); }},
+                               {"Txn, Delete", [&] { return plain->contend(length); }},
+                               {"the same transactions", [&] { return same->contend(length); }}},
                               budget);
     into.checks.push_back(check_ratio(">= 0.95 x bare Txn + Delete over gRPC", bound::at_least, 0.95,
                                       ratio(into.entrants[0], into.entrants[1], rate_of)));
+    into.checks.push_back(check_ratio(">= 0.95 x the same transactions over gRPC", bound::at_least, 0.95,
+                                      ratio(into.entrants[0], into.entrants[2], rate_of)));
     for (const entrant& each : into.entrants) {
         into.checks.push_back(
             check_figure(each.name + ": a pair", bound::none, 0, each.sum().ns_per_turn() / 1000, "us"));

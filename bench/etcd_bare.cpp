@@ -14,21 +14,32 @@ struct etcd_bare::channel {
     std::shared_ptr<grpc::Channel> to;
 };
 
-etcd_bare::etcd_bare(const std::string& endpoint) : channel_(std::make_unique<channel>()) {
+etcd_bare::etcd_bare(const std::string& endpoint, shape of)
+    : channel_(std::make_unique<channel>()), shape_(of) {
     channel_->to = grpc::CreateChannel(endpoint, grpc::InsecureChannelCredentials());
     etcd::lease_reply lease;
     if (!etcd::decode_lease_grant(call(etcd::method::lease_grant, etcd::encode_lease_grant(600)), lease)) {
         throw std::runtime_error("etcd granted no lease");
     }
     // As long as a claim's key and value, so that both sides move the same bytes.
-    const std::string key =
-        "bench-bare/694d9b2f1a3c5e7d-0123456789abcdef0123456789abcdef.1-1073741824.1073741824";
+    const std::string line = of == shape::plain ? "bench-bare/" : "bench-same/";
+    key_ = line + "694d9b2f1a3c5e7d-0123456789abcdef0123456789abcdef.1-1073741824.1073741824";
     etcd::txn_request request;
-    request.compares.push_back({.key = key, .range_end = {}}); // No key: its create revision is 0.
-    request.success.push_back(
-        etcd::put_request{.key = key, .value = std::string(100, 'v'), .lease = lease.id});
+    request.compares.push_back({.key = key_, .range_end = {}}); // No key: its create revision is 0.
+    request.success.emplace_back(
+        etcd::put_request{.key = key_, .value = std::string(100, 'v'), .lease = lease.id});
+    if (of == shape::as_ours) {
+        etcd::range_request look;
+        look.key = line;
+        look.range_end = line.substr(0, line.size() - 1) + "0";
+        look.limit = 64;
+        look.by_creation = true;
+        look.keys_only = true;
+        request.success.emplace_back(look);
+        request.failure.emplace_back(look);
+    }
     put_if_absent_ = etcd::encode(request);
-    erase_ = etcd::encode(etcd::delete_request{.key = key});
+    erase_ = etcd::encode(etcd::delete_request{.key = key_});
 }
 
 etcd_bare::~etcd_bare() = default;
@@ -53,12 +64,23 @@ std::string etcd_bare::call(const char* method, const std::string& request) {
     return {reinterpret_cast<const char*>(in.begin()), in.size()};
 }
 
-void etcd_bare::cycle() {
+void etcd_bare::put() {
     etcd::txn_reply done;
     if (!etcd::decode(call(etcd::method::txn, put_if_absent_), done) || !done.succeeded) {
         throw std::runtime_error("etcd: the key of the bare cycle was there already");
     }
-    static_cast<void>(call(etcd::method::delete_range, erase_));
+    put_at_ = done.head.revision;
+}
+
+void etcd_bare::erase() {
+    if (shape_ == shape::plain) {
+        static_cast<void>(call(etcd::method::delete_range, erase_));
+        return;
+    }
+    etcd::txn_request request;
+    request.compares.push_back({.key = key_, .range_end = {}, .revision = put_at_});
+    request.success.emplace_back(etcd::delete_request{.key = key_});
+    static_cast<void>(call(etcd::method::txn, etcd::encode(request)));
 }
 
 } // namespace holdfast::bench

@@ -9,6 +9,9 @@
 
 #include <holdfast/holdfast.hpp>
 
+#ifdef HOLDFAST_HAS_ETCD
+#include "etcd_bare.hpp"
+#endif
 #ifdef HOLDFAST_HAS_REDIS
 #include "redis_wire.hpp"
 #endif
@@ -50,6 +53,18 @@ class flock_taker final : public turn_taker {
     int fd_;
 };
 
+#ifdef HOLDFAST_HAS_ETCD
+class etcd_bare_taker final : public turn_taker {
+  public:
+    etcd_bare_taker(const std::string& endpoint, etcd_bare::shape of) : calls_(endpoint, of) {}
+    void acquire() override { calls_.put(); }
+    void release() override { calls_.erase(); }
+
+  private:
+    etcd_bare calls_;
+};
+#endif
+
 } // namespace
 
 taker_maker takers(const std::string& kind, const std::string& where, const std::string& name) {
@@ -61,6 +76,12 @@ taker_maker takers(const std::string& kind, const std::string& where, const std:
     if (kind == "flock") {
         return [where] { return std::make_unique<flock_taker>(where); };
     }
+#ifdef HOLDFAST_HAS_ETCD
+    if (kind == "etcd-plain" || kind == "etcd-same") {
+        const auto of = kind == "etcd-plain" ? etcd_bare::shape::plain : etcd_bare::shape::as_ours;
+        return [where, of] { return std::make_unique<etcd_bare_taker>(where, of); };
+    }
+#endif
 #ifdef HOLDFAST_HAS_REDIS
     if (kind == "redis-queue") {
         return [where, name] { return make_redis_queue(std::stoi(where), name); };

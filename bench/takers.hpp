@@ -22,6 +22,8 @@ using taker_maker = std::function<std::unique_ptr<turn_taker>()>;
 /// "holdfast"       | a URL  | acquire() and release() of one mutex object that the process's threads share
 /// "holdfast-turns" | a URL  | the same, with mutex_options::local_hand_over of 50 ms
 /// "flock"          | a file | flock(2); every thread has its own open file
+/// "etcd-plain"     | host:port | etcd_bare::shape::plain; every thread has a connection and a key of its own
+/// "etcd-same"      | host:port | etcd_bare::shape::as_ours
 /// "redis-queue"    | a port | BLPOP and RPUSH of one token; every thread has its own connection
 /// Throws std::runtime_error for a kind that this build does not have.
 taker_maker takers(const std::string& kind, const std::string& where, const std::string& name);

@@ -143,6 +143,7 @@ void session::lose(loss_reason why) {
     lease_.end();
     for (const auto& claim : watched()) {
         claim->lose(why);
+        engine_->interrupt(*claim); // Its caller may be driving the store, deep in the system.
     }
     call_->place.notify();
 }

@@ -85,7 +85,11 @@ claims::record_ptr claims::record_of(const std::shared_ptr<claim_events>& entry)
     }
     const claim& what = entry->claim();
     const std::string prefix = line_prefix(with_.how.space, what.name);
-    auto made = std::make_shared<record>(prefix, claim_key(prefix, lease_, what), what);
+    std::string key = keys_->take(prefix, {what.weight, what.capacity, false});
+    if (key.empty()) {
+        key = claim_key(prefix, lease_, what);
+    }
+    auto made = std::make_shared<record>(prefix, std::move(key), what);
     entry->store_data = made;
     if (known_.size() >= purge_at_) {
         std::erase_if(known_, [](const auto& one) { return one.expired(); });
@@ -115,7 +119,7 @@ void claims::append(const std::shared_ptr<claim_events>& entry, bool only_if_fre
         }
     }
     if (over) {
-        one->deliver();
+        one->deliver(*with_.calls);
         return;
     }
     const claim& what = entry->claim();
@@ -123,8 +127,10 @@ void claims::append(const std::shared_ptr<claim_events>& entry, bool only_if_fre
         refuse(one, proposal_too_long());
         return;
     }
-    const claim_note note{who_, std::chrono::system_clock::now(), {}, false, what.proposal};
-    send_append(std::make_shared<attempt>(attempt{one, only_if_free, write_value(note, what.capacity)}));
+    const auto since = std::chrono::system_clock::now();
+    std::string value =
+        what.proposal ? write_value({who_, since, {}, false, what.proposal}, what.capacity) : note_.at(since);
+    send_append(std::make_shared<attempt>(attempt{one, only_if_free, std::move(value)}));
 }
 
 void claims::send_append(const attempt_ptr& what) {
@@ -149,20 +155,22 @@ void claims::send_append(const attempt_ptr& what) {
     request.failure.emplace_back(first_page(one.prefix));
     ++what->tries;
     what->floor = with_.seen.floor();
-    with_.calls->call(
-        method::txn, encode(request), boottime() + with_.how.attempt_timeout(), repeat::never,
-        [self = shared_from_this(), what](outcome reply) { self->on_append(what, std::move(reply)); });
+    with_.transactions.send(
+        {one.prefix, std::move(request), boottime() + with_.how.attempt_timeout(), repeat::never,
+         [self = shared_from_this(), what](const outcome& reply, const txn_reply* answer) {
+             self->on_append(what, reply, answer);
+         }});
 }
 
-void claims::on_append(const attempt_ptr& what, outcome reply) {
-    txn_reply answer;
+void claims::on_append(const attempt_ptr& what, const outcome& reply, const txn_reply* decoded) {
     const bool understood =
-        reply.ok() && decode(reply.body, answer) && !answer.results.empty() &&
-        (answer.results.size() == 2 || (answer.succeeded && what->only_if_free && !what->at_risk));
+        decoded != nullptr && !decoded->results.empty() &&
+        (decoded->results.size() == 2 || (decoded->succeeded && what->only_if_free && !what->at_risk));
     if (!understood) {
         fail_append(what->one, reply, !reply.ok());
         return;
     }
+    const txn_reply& answer = *decoded;
     if (!same_state(answer.head, what->floor)) {
         refuse(what->one,
                error(errc::lost, "taking a place in line: etcd was restored or replaced meanwhile"));
@@ -278,7 +286,7 @@ void claims::stands(const record_ptr& one, std::int64_t create_revision, bool gr
         send_remove(one);
         return;
     }
-    one->deliver();
+    one->deliver(*with_.calls);
     if (granted) {
         with_.waiting.follow_later(one);
     } else {
@@ -300,7 +308,7 @@ void claims::refuse(const record_ptr& one, error why) {
     if (leave) {
         send_remove(one);
     } else {
-        one->deliver();
+        one->deliver(*with_.calls);
     }
 }
 
@@ -320,6 +328,10 @@ void claims::fail_append(const record_ptr& one, const outcome& reply, bool under
 
 // It got a place that it may not keep: only once that is undone is the reason told.
 void claims::expel(const record_ptr& one, error why) {
+    {
+        const core::latch_guard locked(one->guard);
+        one->key_is_spent = true;
+    }
     with_.calls->call(method::delete_range, encode(delete_request{one->key}), deadline(), repeat::freely,
                       [self = shared_from_this(), one, why](outcome reply) {
                           if (reply.ok()) {

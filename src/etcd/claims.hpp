@@ -12,8 +12,10 @@
 #include "core/annotations.hpp"
 #include "core/boottime.hpp"
 #include "engine.hpp"
+#include "key_pool.hpp"
 #include "messages.hpp"
 #include "record.hpp"
+#include "value.hpp"
 
 namespace holdfast::etcd {
 
@@ -22,7 +24,7 @@ error proposal_too_long();
 class claims : public std::enable_shared_from_this<claims> {
   public:
     claims(engine& with, std::int64_t lease, holder_info who)
-        : with_(with), lease_(lease), who_(std::move(who)) {}
+        : with_(with), lease_(lease), who_(std::move(who)), note_(who_) {}
 
     void append(const std::shared_ptr<claim_events>& entry, bool only_if_free);
     void remove(const std::shared_ptr<claim_events>& entry);
@@ -57,7 +59,7 @@ class claims : public std::enable_shared_from_this<claims> {
     record_ptr record_of(const std::shared_ptr<claim_events>& entry);
     record_ptr known_record(const claim_events& entry);
     void send_append(const attempt_ptr& what);
-    void on_append(const attempt_ptr& what, outcome reply);
+    void on_append(const attempt_ptr& what, const outcome& reply, const txn_reply* answer);
     void judge_place(const attempt_ptr& what, const std::vector<key_value>& line, bool whole,
                      std::int64_t create_revision, std::int64_t revision);
     void judge_free(const attempt_ptr& what, const std::vector<key_value>& line, bool whole,
@@ -69,12 +71,14 @@ class claims : public std::enable_shared_from_this<claims> {
     void fail_append(const record_ptr& one, const outcome& reply, bool understood);
     void expel(const record_ptr& one, error why);
     void send_remove(const record_ptr& one);
-    void on_remove(const record_ptr& one, const outcome& reply);
+    void on_remove(const record_ptr& one, const outcome& reply, bool by_its_revision);
     instant deadline() const { return boottime() + with_.how.op_timeout; }
 
     engine& with_;
     const std::int64_t lease_;
     const holder_info who_;
+    const note_writer note_;
+    const std::shared_ptr<key_pool> keys_ = std::make_shared<key_pool>();
 
     core::latch guard_;
     std::vector<std::weak_ptr<record>> known_ GUARDED_BY(guard_);

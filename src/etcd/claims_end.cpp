@@ -45,27 +45,34 @@ void claims::send_remove(const record_ptr& one) {
         const core::latch_guard locked(one->guard);
         create_revision = one->create_revision;
         doubtful = one->doubtful;
+        one->key_is_spent = one->key_is_spent || doubtful || create_revision == 0;
     }
     if (doubtful) {
         const core::latch_guard locked(guard_);
         suspects_.push_back({one->key, sweeps});
     }
-    auto done = [self = shared_from_this(), one](const outcome& reply) { self->on_remove(one, reply); };
     if (create_revision == 0) {
-        with_.calls->call(method::delete_range, encode(delete_request{one->key}), deadline(), repeat::freely,
-                          done);
+        with_.calls->call(
+            method::delete_range, encode(delete_request{one->key}), deadline(), repeat::freely,
+            [self = shared_from_this(), one](const outcome& reply) { self->on_remove(one, reply, false); });
         return;
     }
     // Compared, so that a key which somebody put there by hand meanwhile is left alone.
     txn_request request;
     request.compares.push_back({one->key, {}, compare::relation::equal, create_revision});
     request.success.emplace_back(delete_request{one->key});
-    with_.calls->call(method::txn, encode(request), deadline(), repeat::freely, done);
+    with_.transactions.send({one->prefix, std::move(request), deadline(), repeat::freely,
+                             [self = shared_from_this(), one](const outcome& reply, const txn_reply* answer) {
+                                 self->on_remove(one, reply, answer != nullptr && answer->succeeded);
+                             }});
 }
 
-void claims::on_remove(const record_ptr& one, const outcome& reply) {
+void claims::on_remove(const record_ptr& one, const outcome& reply, bool by_its_revision) {
     {
         const core::latch_guard locked(one->guard);
+        if (by_its_revision && !one->key_is_spent) {
+            one->key_goes_to = keys_;
+        }
         one->now = reply.ok() ? phase::ended : phase::idle;
         notice news{notice::kind::removed};
         if (!reply.ok()) {
@@ -73,7 +80,7 @@ void claims::on_remove(const record_ptr& one, const outcome& reply) {
         }
         one->push(std::move(news));
     }
-    one->deliver();
+    one->deliver(*with_.calls);
 }
 
 result<void> claims::proclaim(const claim_events& entry, std::string_view proposal, instant give_up) {
@@ -176,7 +183,7 @@ void claims::replaced() {
             one->now = phase::ended;
             one->push({notice::kind::lost, 0, loss_reason::replaced});
         }
-        one->deliver();
+        one->deliver(*with_.calls);
     }
 }
 

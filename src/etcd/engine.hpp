@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "combiner.hpp"
 #include "rpc.hpp"
 #include "settings.hpp"
 #include "watcher.hpp"
@@ -22,6 +23,7 @@ struct engine {
 
     const settings how;
     std::unique_ptr<transport> calls;
+    combiner transactions;
     watcher waiting;
     witness seen;
 

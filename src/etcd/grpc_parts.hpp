@@ -1,5 +1,6 @@
 // The gRPC side of rpc.hpp: its transport and its streams. Only rpc.cpp and rpc_stream.cpp include it,
-// because gRPC's headers are the slowest to compile of all that we use.
+// because gRPC's headers are the slowest to compile of all that we use. They give gRPC tickets
+// (call_loop.hpp) and act on what becomes of them, on the thread that leads.
 #pragma once
 
 #include <atomic>
@@ -14,9 +15,12 @@
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/support/async_stream.h>
+#include <grpcpp/support/async_unary_call.h>
 #include <grpcpp/support/byte_buffer.h>
-#include <grpcpp/support/client_callback.h>
 
+#include "call_loop.hpp"
+#include "grpc_time.hpp"
 #include "rpc.hpp"
 
 #include "core/boottime.hpp"
@@ -76,6 +80,8 @@ class in_flight {
   public:
     virtual ~in_flight() = default;
     virtual void cancel_now() = 0;
+    /// Ends soon, and somebody has to lead until then.
+    virtual bool is_brief() const = 0;
 };
 
 struct unary;
@@ -90,12 +96,17 @@ class grpc_transport final : public transport {
     void call(const char* method, std::string request, instant deadline, repeat again,
               completion done) override;
     std::shared_ptr<stream> open(const char* method, bool needs_leader, stream_events events) override;
+    void drive(parking_place& place, instant until) override { loop_.drive(place, until); }
+    void wake(parking_place& place) noexcept override { loop_.wake(place); }
     void avoid_endpoint() override { avoid(current_.load()); }
     void drop_token() override {
         const std::lock_guard lock(mutex_);
         token_.clear();
         auth_off_ = false;
     }
+
+    grpc::CompletionQueue* queue() noexcept { return loop_.queue(); }
+    void finished(const std::shared_ptr<unary>& one, const grpc::Status& status);
 
     void callback_begins();
     void callback_ends();
@@ -119,13 +130,14 @@ class grpc_transport final : public transport {
 
   private:
     void start(const std::shared_ptr<unary>& one);
-    void finished(const std::shared_ptr<unary>& one, const grpc::Status& status);
     void finish(const std::shared_ptr<unary>& one, outcome what);
     void authenticate(instant deadline);
     void authenticated(outcome what);
 
     const settings how_;
+    call_loop loop_; // Outlives all that it is told of.
     std::atomic<std::size_t> current_{0};
+    std::atomic<bool> answered_{false};
 
     std::mutex mutex_;
     std::condition_variable empty_;
@@ -154,10 +166,7 @@ class callback_mark {
     grpc_transport& owner_;
 };
 
-class grpc_stream final : public stream,
-                          public in_flight,
-                          public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
-                          public std::enable_shared_from_this<grpc_stream> {
+class grpc_stream final : public stream, public in_flight, public std::enable_shared_from_this<grpc_stream> {
   public:
     grpc_stream(grpc_transport& owner, const char* method, bool needs_leader, stream_events events)
         : owner_(owner), method_(method), endpoint_(owner.current()), events_(std::move(events)) {
@@ -172,14 +181,25 @@ class grpc_stream final : public stream,
     void flush() override;
     void cancel() override { cancel_now(); }
     void cancel_now() override;
-
-    void OnReadDone(bool ok) override;
-    void OnWriteDone(bool ok) override;
-    void OnDone(const grpc::Status& status) override;
+    bool is_brief() const override { return false; }
 
   private:
+    // One kind of request to gRPC; each is under way once at most.
+    struct part final : ticket {
+        part(grpc_stream& of, void (grpc_stream::*then)(bool)) : of(of), then(then) {}
+        void ended(bool ok) override;
+        grpc_stream& of;
+        void (grpc_stream::*const then)(bool);
+    };
+
+    void on_started(bool ok);
+    void on_read(bool ok);
+    void on_written(bool ok);
+    void on_finished(bool ok);
     void write_next();
-    void drop_hold_if_idle();
+    void read_next();
+    void finish_if_idle();
+    using reader_writer = grpc::ClientAsyncReaderWriter<grpc::ByteBuffer, grpc::ByteBuffer>;
 
     grpc_transport& owner_;
     const char* method_;
@@ -188,14 +208,20 @@ class grpc_stream final : public stream,
     std::unique_ptr<grpc::ClientContext> context_ = std::make_unique<grpc::ClientContext>();
     grpc::ByteBuffer in_;
     grpc::ByteBuffer out_;
-    std::shared_ptr<grpc_stream> self_; // Until OnDone.
+    grpc::Status status_;
+    std::unique_ptr<reader_writer> calls_;
+    part started_part_{*this, &grpc_stream::on_started};
+    part read_part_{*this, &grpc_stream::on_read};
+    part write_part_{*this, &grpc_stream::on_written};
+    part finish_part_{*this, &grpc_stream::on_finished};
+    std::shared_ptr<grpc_stream> self_; // Until on_finished.
 
     std::mutex mutex_;
     std::deque<std::string> queue_;
     bool started_ = false;
     bool writing_ = false;
     bool ended_ = false; // The server's side is closed; nothing more is written.
-    bool held_ = false;  // The hold that lets writes start outside of reactions.
+    bool finishing_ = false;
 };
 
 } // namespace holdfast::etcd

@@ -1,11 +1,35 @@
 #include "messages.hpp"
 
+#include <array>
 #include <climits>
+#include <cstddef>
+
+#include <google/protobuf/arena.h>
 
 #include "holdfast_etcd.pb.h"
 
 namespace holdfast::etcd {
 namespace {
+
+// Where the parts of one message lie, without an allocation for each.
+class scratch {
+  public:
+    scratch() : arena_(in(block_.data(), block_.size())) {}
+    template <typename Message>
+    Message& make() {
+        return *google::protobuf::Arena::CreateMessage<Message>(&arena_);
+    }
+
+  private:
+    static google::protobuf::ArenaOptions in(char* block, std::size_t bytes) {
+        google::protobuf::ArenaOptions options;
+        options.initial_block = block;
+        options.initial_block_size = bytes;
+        return options;
+    }
+    alignas(std::max_align_t) std::array<char, 4096> block_;
+    google::protobuf::Arena arena_;
+};
 
 template <typename Message>
 bool parse(std::string_view bytes, Message& out) {
@@ -88,6 +112,31 @@ void write(const operation& from, wire::RequestOp& to) {
     }
 }
 
+void write(const txn_request& from, wire::TxnRequest& to) {
+    for (const compare& condition : from.compares) {
+        write(condition, *to.add_compare());
+    }
+    for (const operation& step : from.success) {
+        write(step, *to.add_success());
+    }
+    for (const operation& step : from.failure) {
+        write(step, *to.add_failure());
+    }
+}
+
+void read(wire::TxnResponse& from, txn_reply& out) {
+    out.succeeded = from.succeeded();
+    out.results.clear();
+    for (wire::ResponseOp& step : *from.mutable_responses()) {
+        range_reply& one = out.results.emplace_back();
+        if (step.has_response_range()) {
+            one = read(*step.mutable_response_range());
+        } else if (step.has_response_txn()) {
+            one.applied = step.response_txn().succeeded();
+        }
+    }
+}
+
 template <typename Message>
 bool decode_lease(std::string_view bytes, lease_reply& out) {
     Message message;
@@ -113,15 +162,17 @@ std::string encode(const delete_request& request) {
 }
 
 std::string encode(const txn_request& request) {
-    wire::TxnRequest message;
-    for (const compare& condition : request.compares) {
-        write(condition, *message.add_compare());
-    }
-    for (const operation& step : request.success) {
-        write(step, *message.add_success());
-    }
-    for (const operation& step : request.failure) {
-        write(step, *message.add_failure());
+    scratch space;
+    wire::TxnRequest& message = space.make<wire::TxnRequest>();
+    write(request, message);
+    return message.SerializeAsString();
+}
+
+std::string encode_combined(const std::vector<const txn_request*>& parts) {
+    scratch space;
+    wire::TxnRequest& message = space.make<wire::TxnRequest>();
+    for (const txn_request* one : parts) {
+        write(*one, *message.add_success()->mutable_request_txn());
     }
     return message.SerializeAsString();
 }
@@ -188,20 +239,30 @@ bool decode(std::string_view bytes, range_reply& out) {
 }
 
 bool decode(std::string_view bytes, txn_reply& out) {
-    wire::TxnResponse message;
+    scratch space;
+    wire::TxnResponse& message = space.make<wire::TxnResponse>();
     if (!parse(bytes, message)) {
         return false;
     }
     out.head = read(message.header());
-    out.succeeded = message.succeeded();
-    out.results.clear();
+    read(message, out);
+    return true;
+}
+
+bool decode_combined(std::string_view bytes, std::vector<txn_reply>& out) {
+    scratch space;
+    wire::TxnResponse& message = space.make<wire::TxnResponse>();
+    if (!parse(bytes, message)) {
+        return false;
+    }
+    out.clear();
     for (wire::ResponseOp& step : *message.mutable_responses()) {
-        range_reply& one = out.results.emplace_back();
-        if (step.has_response_range()) {
-            one = read(*step.mutable_response_range());
-        } else if (step.has_response_txn()) {
-            one.applied = step.response_txn().succeeded();
+        if (!step.has_response_txn()) {
+            return false;
         }
+        txn_reply& one = out.emplace_back();
+        one.head = read(message.header()); // They have no revision of their own.
+        read(*step.mutable_response_txn(), one);
     }
     return true;
 }

@@ -131,6 +131,8 @@ struct status_reply {
 std::string encode(const range_request& request);
 std::string encode(const delete_request& request);
 std::string encode(const txn_request& request);
+/// All of them in one transaction; each keeps its own conditions.
+std::string encode_combined(const std::vector<const txn_request*>& parts);
 /// start_revision 0: from now on. range_end empty: this one key.
 std::string encode_watch(std::string_view key, std::string_view range_end, std::int64_t start_revision);
 /// Asks the stream how far it is; the answer has no watch and no events, only a revision.
@@ -144,6 +146,8 @@ std::string encode_authenticate(std::string_view user, std::string_view password
 
 bool decode(std::string_view bytes, range_reply& out);
 bool decode(std::string_view bytes, txn_reply& out);
+/// The answers to the parts of encode_combined(), in their order.
+bool decode_combined(std::string_view bytes, std::vector<txn_reply>& out);
 bool decode(std::string_view bytes, watch_reply& out);
 bool decode_lease_grant(std::string_view bytes, lease_reply& out);
 bool decode_lease_keep_alive(std::string_view bytes, lease_reply& out);

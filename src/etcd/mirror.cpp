@@ -76,8 +76,11 @@ void mirror::apply_one(const watch_event& event) {
         erase(event.kv.key);
     } else if (const auto known = born_.find(event.kv.key); known == born_.end()) {
         put(event.kv);
-    } else {
+    } else if (known->second == event.kv.create_revision) {
         change(event.kv, known->second);
+    } else {
+        erase(event.kv.key);
+        put(event.kv);
     }
 }
 
@@ -127,7 +130,8 @@ void mirror::erase(const std::string& key) {
     if (known == born_.end()) {
         return;
     }
-    const std::size_t at = find(known->second, key);
+    const std::int64_t create_revision = known->second;
+    const std::size_t at = find(create_revision, key);
     born_.erase(known);
     kept_.erase(key);
     const bool broken = moved_.erase(key) > 0;
@@ -137,7 +141,7 @@ void mirror::erase(const std::string& key) {
             broken_.erase(broken_.begin());
         }
     }
-    if (expected_.contains(key)) {
+    if (is_expected(key, create_revision)) {
         forget(key);
         ended_.push_back({key, broken ? verdict::kind::broken : verdict::kind::gone});
     }
@@ -180,6 +184,12 @@ void mirror::forget(const std::string& key) {
     expected_.erase(wanted);
 }
 
+// A key is used again by a later claim of the same session: what was there before is another claim's.
+bool mirror::is_expected(const std::string& key, std::int64_t create_revision) const {
+    const auto wanted = expected_.find(key);
+    return wanted != expected_.end() && wanted->second.create_revision == create_revision;
+}
+
 std::vector<verdict> mirror::take() {
     std::vector<verdict> news;
     news.swap(ended_);
@@ -190,7 +200,8 @@ std::vector<verdict> mirror::take() {
     const std::span<const core::place> line(places_.data() + head_, places_.size() - head_);
     const std::size_t granted = granted_places(line, kept_at_head());
     for (std::size_t i = 0; i < granted && waiting_ > 0; ++i) {
-        const auto wanted = expected_.find(keys_[head_ + i].second);
+        const auto& [create_revision, key] = keys_[head_ + i];
+        const auto wanted = is_expected(key, create_revision) ? expected_.find(key) : expected_.end();
         if (wanted != expected_.end() && !wanted->second.granted) {
             wanted->second.granted = true;
             --waiting_;
@@ -214,7 +225,11 @@ void mirror::verify_unseen(std::vector<verdict>& news) {
     std::vector<std::string> later;
     for (std::string& key : unseen_) {
         const auto wanted = expected_.find(key);
-        if (wanted == expected_.end() || born_.contains(key)) {
+        if (wanted == expected_.end()) {
+            continue;
+        }
+        const auto known = born_.find(key);
+        if (known != born_.end() && known->second == wanted->second.create_revision) {
             continue;
         }
         if (wanted->second.create_revision > revision_) {

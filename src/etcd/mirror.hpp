@@ -81,6 +81,7 @@ class mirror {
     void change(const key_value& kv, std::int64_t create_revision);
     void mark_moved(const key_value& kv);
     std::size_t kept_at_head() const;
+    bool is_expected(const std::string& key, std::int64_t create_revision) const;
     bool was_broken(const std::string& key) const;
     void erase(const std::string& key);
     std::size_t find(std::int64_t create_revision, std::string_view key) const;

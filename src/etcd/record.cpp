@@ -1,5 +1,7 @@
 #include "record.hpp"
 
+#include "key_pool.hpp"
+
 namespace holdfast::etcd {
 namespace {
 
@@ -32,6 +34,12 @@ bool is_last(const notice& news) {
 
 } // namespace
 
+record::~record() {
+    if (const auto pool = key_goes_to.lock()) {
+        pool->put_back(prefix, key, shape);
+    }
+}
+
 void record::keep(std::shared_ptr<claim_events> entry) {
     const core::latch_guard locked(news_guard_);
     entry_ = std::move(entry);
@@ -56,7 +64,7 @@ void record::push(notice news) {
     }
 }
 
-void record::deliver() {
+void record::deliver(transport& wakes) {
     bool mine = false;
     for (;;) {
         std::optional<notice> next;
@@ -76,6 +84,7 @@ void record::deliver() {
             }
         }
         tell(*next);
+        wakes.wake(next->to->place);
     }
 }
 

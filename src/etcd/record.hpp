@@ -23,6 +23,7 @@
 
 #include "core/annotations.hpp"
 #include "core/line.hpp"
+#include "rpc.hpp"
 
 namespace holdfast::etcd {
 
@@ -36,12 +37,17 @@ struct notice {
     std::shared_ptr<claim_events> to = {}; ///< Filled in by push().
 };
 
+class key_pool;
+
 class record {
   public:
     enum class phase { idle, appending, waiting, granted, removing, ended };
 
     record(std::string prefix, std::string key, const claim& what)
         : prefix(std::move(prefix)), key(std::move(key)), shape{what.weight, what.capacity, false} {}
+    ~record();
+    record(const record&) = delete;
+    record& operator=(const record&) = delete;
 
     /// Keeps the claim alive until its last news has been delivered. Under `guard`, with the change of phase.
     void keep(std::shared_ptr<claim_events> entry) REQUIRES(guard);
@@ -50,11 +56,11 @@ class record {
 
     /// Under `guard`, with the change of phase.
     void push(notice news) REQUIRES(guard);
-    /// Hands out what was pushed. Never under a lock.
-    void deliver();
+    /// Hands out what was pushed, and wakes the thread that drives for it. Never under a lock.
+    void deliver(transport& wakes);
 
     const std::string prefix; ///< Of its line.
-    const std::string key;    ///< Nobody else's, ever: it holds the claim id.
+    const std::string key;    ///< No other claim's as long as this record lives.
     const core::place shape;
 
     core::latch guard;
@@ -62,6 +68,10 @@ class record {
     bool remove_wanted GUARDED_BY(guard) = false; ///< remove() came while the append was under way.
     bool doubtful GUARDED_BY(guard) = false;      ///< An append without an answer may still be executed.
     std::int64_t create_revision GUARDED_BY(guard) = 0; ///< 0: not known, or not there.
+    /// Where its key goes when the record ends; set once nothing is under way any more that could touch it.
+    std::weak_ptr<key_pool> key_goes_to GUARDED_BY(guard);
+    bool key_is_spent GUARDED_BY(guard) =
+        false; ///< Something unconditional was sent for it, or may have been.
 
   private:
     core::latch news_guard_;

@@ -1,6 +1,6 @@
 #include "grpc_parts.hpp"
 
-#include <grpc/grpc.h>
+#include <optional>
 
 #include "messages.hpp"
 
@@ -8,7 +8,9 @@
 
 namespace holdfast::etcd {
 
-struct unary final : in_flight, std::enable_shared_from_this<unary> {
+struct unary final : in_flight, ticket, std::enable_shared_from_this<unary> {
+    explicit unary(grpc_transport& owner) : owner(owner) {}
+    grpc_transport& owner;
     const char* method = nullptr;
     std::string request;
     instant deadline;
@@ -19,8 +21,9 @@ struct unary final : in_flight, std::enable_shared_from_this<unary> {
     bool authenticated_again = false;
     std::string token; // As it was sent.
     std::unique_ptr<grpc::ClientContext> context;
-    grpc::ByteBuffer out;
+    std::unique_ptr<grpc::ClientAsyncResponseReader<grpc::ByteBuffer>> reader;
     grpc::ByteBuffer in;
+    grpc::Status status;
     // gRPC hands the call from thread to thread in ways that ThreadSanitizer cannot see; this mutex it can.
     std::mutex handover;
 
@@ -30,17 +33,15 @@ struct unary final : in_flight, std::enable_shared_from_this<unary> {
             context->TryCancel();
         }
     }
+
+    bool is_brief() const override { return true; }
+
+    void ended(bool) override {
+        take_over(this);
+        const callback_mark mark(owner);
+        owner.finished(shared_from_this(), status);
+    }
 };
-
-namespace {
-
-// A deadline on the monotonic clock, so that a step of the wall clock neither hangs nor ends a call.
-gpr_timespec grpc_deadline(instant until) {
-    const auto left = until - boottime();
-    return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_nanos(left.count(), GPR_TIMESPAN));
-}
-
-} // namespace
 
 grpc_transport::~grpc_transport() {
     std::vector<std::shared_ptr<in_flight>> running;
@@ -83,19 +84,27 @@ bool grpc_transport::enter(const std::shared_ptr<in_flight>& one) {
         return false;
     }
     running_.insert(one);
+    if (one->is_brief()) {
+        loop_.begins();
+    }
     return true;
 }
 
 void grpc_transport::leave(const std::shared_ptr<in_flight>& one) {
     const std::lock_guard lock(mutex_);
     running_.erase(one);
-    empty_.notify_all();
+    if (one->is_brief()) {
+        loop_.ends();
+    }
+    if (running_.empty()) {
+        empty_.notify_all();
+    }
 }
 
 void grpc_transport::call(const char* method, std::string request, instant deadline, repeat again,
                           completion done) {
     // See hand_over(): whoever drops the last reference comes after all others.
-    const std::shared_ptr<unary> one(new unary, [](unary* last) {
+    const std::shared_ptr<unary> one(new unary(*this), [](unary* last) {
         take_over(last);
         delete last;
     });
@@ -134,8 +143,11 @@ void grpc_transport::start(const std::shared_ptr<unary>& one) {
         });
         return;
     }
-    const quiet_scope quiet;
-    generic_stub stub(channel(one->endpoint = current()));
+    std::optional<quiet_scope> quiet; // Once it has answered, gRPC has all its threads.
+    if (!answered_.load(std::memory_order_relaxed)) {
+        quiet.emplace();
+    }
+    const std::shared_ptr<grpc::Channel> stub_channel = channel(one->endpoint = current());
     grpc::ClientContext* context = nullptr;
     {
         const std::lock_guard lock(one->handover);
@@ -146,20 +158,17 @@ void grpc_transport::start(const std::shared_ptr<unary>& one) {
         if (!one->token.empty()) {
             one->context->AddMetadata("token", one->token);
         }
-        one->out = to_buffer(one->request);
         one->in.Clear();
         ++one->attempts;
         context = one->context.get();
     }
+    // The call is kept alive by the list of those that run, until it leaves.
+    const grpc::internal::RpcMethod what(one->method, grpc::internal::RpcMethod::NORMAL_RPC);
+    one->reader.reset(grpc::internal::ClientAsyncResponseReaderHelper::Create<grpc::ByteBuffer>(
+        stub_channel.get(), queue(), what, context, to_buffer(one->request)));
     hand_over(one.get());
-    // The call keeps itself alive until it leaves: so the callback is two words, and needs no memory of its
-    // own.
-    stub.UnaryCall(context, one->method, {}, &one->out, &one->in,
-                   [this, call = one.get()](const grpc::Status& status) {
-                       take_over(call);
-                       const callback_mark mark(*this);
-                       finished(call->shared_from_this(), status);
-                   });
+    one->reader->StartCall();
+    one->reader->Finish(&one->in, &one->status, static_cast<ticket*>(one.get()));
 }
 
 void grpc_transport::finished(const std::shared_ptr<unary>& one, const grpc::Status& status) {
@@ -171,6 +180,9 @@ void grpc_transport::finished(const std::shared_ptr<unary>& one, const grpc::Sta
         what.body = status.ok() ? to_string(one->in) : std::string();
         what.endpoint = name_of(one->endpoint);
         what.sent = !surely_not_sent(status);
+    }
+    if (what.ok() && !answered_.load(std::memory_order_relaxed)) {
+        answered_.store(true, std::memory_order_relaxed);
     }
     bool once_more = false;
     if (what.code == rpc_code::unavailable || what.code == rpc_code::deadline_exceeded) {
@@ -208,6 +220,7 @@ void grpc_transport::finish(const std::shared_ptr<unary>& one, outcome what) {
     {
         const std::lock_guard lock(one->handover);
         ended = std::move(one->context);
+        one->reader.reset();
     }
     ended.reset(); // It refers to the channel, and must not be the last to do so.
     done(std::move(what));

@@ -1,9 +1,10 @@
 // Calls to an etcd cluster by full method name: connections, failover between endpoints, authentication,
 // deadlines.
 //
-// Thread-safe. No gRPC type shows here, so that one file alone pays for its headers. Replies come on gRPC's
-// threads, never under a lock of ours, also when the call cannot be made at all (then possibly before the
-// call returns). It does not know what a request means: whoever calls says whether it may be sent twice.
+// Thread-safe. No gRPC type shows here, so that few files pay for its headers. Replies come on the thread
+// that leads (call_loop.hpp), never under a lock of ours, also when the call cannot be made at all (then
+// possibly before the call returns). It does not know what a request means: whoever calls says whether it may
+// be sent twice.
 #pragma once
 
 #include <functional>
@@ -80,12 +81,17 @@ class transport {
     virtual void call(const char* method, std::string request, instant deadline, repeat again,
                       completion done) = 0;
 
-    /// The same, for a caller who waits.
+    /// The same, for a caller who waits. Also from inside a callback.
     outcome call_and_wait(const char* method, std::string request, instant deadline, repeat again);
 
     /// Opens a stream to the present endpoint; `needs_leader`: the server ends it when it has lost its
     /// leader.
     virtual std::shared_ptr<stream> open(const char* method, bool needs_leader, stream_events events) = 0;
+
+    /// Lends the calling thread until the place is notified or the instant has passed; may return early.
+    virtual void drive(parking_place& place, instant until);
+    /// The place has been notified: makes a thread that drives for it look.
+    virtual void wake(parking_place& place) noexcept;
 
     /// The next stream and the next call go to another endpoint, where there is one.
     virtual void avoid_endpoint() = 0;

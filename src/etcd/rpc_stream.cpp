@@ -131,6 +131,12 @@ bool callback_mark::inside_one() noexcept {
     return callback_depth > 0;
 }
 
+void grpc_stream::part::ended(bool ok) {
+    take_over(&of);
+    const callback_mark mark(of.owner_);
+    (of.*then)(ok);
+}
+
 void grpc_stream::begin(const std::string& token) {
     const quiet_scope quiet;
     if (!token.empty()) {
@@ -138,20 +144,23 @@ void grpc_stream::begin(const std::string& token) {
     }
     self_ = shared_from_this();
     generic_stub stub(owner_.channel(endpoint_));
-    stub.PrepareBidiStreamingCall(context_.get(), method_, {}, this);
-    AddHold();
-    {
-        const std::lock_guard lock(mutex_);
-        held_ = true;
-    }
+    calls_ = stub.PrepareCall(context_.get(), method_, owner_.queue());
     hand_over(this);
-    StartRead(&in_);
-    StartCall();
+    calls_->StartCall(static_cast<ticket*>(&started_part_));
+}
+
+void grpc_stream::on_started(bool ok) {
     {
         const std::lock_guard lock(mutex_);
-        started_ = true;
+        started_ = ok;
+        ended_ = !ok;
     }
-    write_next();
+    if (ok) {
+        read_next();
+        write_next();
+    } else {
+        finish_if_idle();
+    }
 }
 
 void grpc_stream::cancel_now() {
@@ -196,12 +205,15 @@ void grpc_stream::write_next() {
         queue_.pop_front();
     }
     hand_over(this);
-    StartWrite(&out_);
+    calls_->Write(out_, static_cast<ticket*>(&write_part_));
 }
 
-void grpc_stream::OnReadDone(bool ok) {
-    take_over(this);
-    const callback_mark mark(owner_);
+void grpc_stream::read_next() {
+    hand_over(this);
+    calls_->Read(&in_, static_cast<ticket*>(&read_part_));
+}
+
+void grpc_stream::on_read(bool ok) {
     if (ok) {
         std::string bytes;
         {
@@ -210,8 +222,7 @@ void grpc_stream::OnReadDone(bool ok) {
             in_.Clear();
         }
         events_.on_message(bytes);
-        hand_over(this);
-        StartRead(&in_);
+        read_next();
         return;
     }
     {
@@ -219,37 +230,37 @@ void grpc_stream::OnReadDone(bool ok) {
         ended_ = true;
         queue_.clear();
     }
-    drop_hold_if_idle();
+    finish_if_idle();
 }
 
-void grpc_stream::OnWriteDone(bool ok) {
-    take_over(this);
-    const callback_mark mark(owner_);
+void grpc_stream::on_written(bool ok) {
     {
         const std::lock_guard lock(mutex_);
         writing_ = false;
-        // A write that failed means that the stream is over; the reader hears of it too.
-        ended_ = ended_ || !ok;
+        // A write that failed means that the stream is over; the reader hears of it too, and ends it.
+        if (!ok) {
+            queue_.clear();
+        }
     }
     write_next();
-    drop_hold_if_idle();
+    finish_if_idle();
 }
 
-void grpc_stream::drop_hold_if_idle() {
+// Once the reader has come to the end and no write is under way: then gRPC tells why.
+void grpc_stream::finish_if_idle() {
     {
         const std::lock_guard lock(mutex_);
-        if (!held_ || !ended_ || writing_) {
+        if (!ended_ || writing_ || finishing_) {
             return;
         }
-        held_ = false;
+        finishing_ = true;
     }
     hand_over(this);
-    RemoveHold();
+    calls_->Finish(&status_, static_cast<ticket*>(&finish_part_));
 }
 
-void grpc_stream::OnDone(const grpc::Status& status) {
-    take_over(this);
-    const callback_mark mark(owner_);
+void grpc_stream::on_finished(bool) {
+    const grpc::Status& status = status_;
     std::shared_ptr<grpc_stream> keep = std::move(self_);
     outcome why;
     std::unique_ptr<grpc::ClientContext> ended;
@@ -261,6 +272,7 @@ void grpc_stream::OnDone(const grpc::Status& status) {
                owner_.name_of(endpoint_),
                !surely_not_sent(status)};
         ended = std::move(context_);
+        calls_.reset();
     }
     ended.reset(); // See grpc_transport::finish().
     if (why.code == rpc_code::unavailable) {

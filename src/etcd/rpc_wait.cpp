@@ -1,8 +1,7 @@
 // The part of rpc.hpp that needs no gRPC, and is instrumented where the rest is not.
 #include "rpc.hpp"
 
-#include <condition_variable>
-#include <mutex>
+#include "core/annotations.hpp"
 
 namespace holdfast::etcd {
 
@@ -10,22 +9,38 @@ void let_go(std::shared_ptr<void> last);
 
 outcome transport::call_and_wait(const char* method, std::string request, instant deadline, repeat again) {
     struct box {
-        std::mutex mutex;
-        std::condition_variable ready;
-        bool done = false;
-        outcome what;
+        core::latch guard;
+        bool done GUARDED_BY(guard) = false;
+        outcome what GUARDED_BY(guard);
+        parking_place place;
     };
-    auto place = std::make_shared<box>();
-    call(method, std::move(request), deadline, again, [place](outcome what) {
-        const std::lock_guard lock(place->mutex);
-        place->what = std::move(what);
-        place->done = true;
-        place->ready.notify_all();
+    const auto answer = std::make_shared<box>();
+    call(method, std::move(request), deadline, again, [this, answer](outcome what) {
+        {
+            const core::latch_guard locked(answer->guard);
+            answer->what = std::move(what);
+            answer->done = true;
+        }
+        answer->place.notify();
+        wake(answer->place);
     });
-    std::unique_lock lock(place->mutex);
-    place->ready.wait(lock, [&] { return place->done; });
-    return std::move(place->what);
+    for (;;) {
+        answer->place.reset();
+        {
+            const core::latch_guard locked(answer->guard);
+            if (answer->done) {
+                return std::move(answer->what);
+            }
+        }
+        drive(answer->place, instant::max()); // The call ends by itself.
+    }
 }
+
+void transport::drive(parking_place& place, instant until) {
+    place.wait_until(until, clock_source::boottime);
+}
+
+void transport::wake(parking_place&) noexcept {}
 
 void let_go(std::shared_ptr<void> last) {
     last.reset();

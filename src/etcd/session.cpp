@@ -15,7 +15,8 @@ constexpr std::int64_t max_ttl_s =
 } // namespace
 
 engine::engine(settings with)
-    : how(std::move(with)), calls(transport::make(how)), waiting(*calls, how.op_timeout) {}
+    : how(std::move(with)), calls(transport::make(how)), transactions(*calls),
+      waiting(*calls, how.op_timeout) {}
 
 engine::~engine() {
     waiting.stop();
@@ -144,6 +145,11 @@ void session::append(std::shared_ptr<claim_events> entry, bool only_if_free) {
 
 void session::remove(std::shared_ptr<claim_events> entry) {
     claims_->remove(entry);
+}
+
+void session::interrupt(claim_events& entry) noexcept {
+    entry.place.notify();
+    with_->calls->wake(entry.place);
 }
 
 result<void> session::proclaim(claim_events& entry, std::string_view proposal, instant give_up) {

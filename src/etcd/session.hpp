@@ -28,6 +28,8 @@ class session final : public store_session {
     void close(instant give_up) noexcept override;
     void append(std::shared_ptr<claim_events> entry, bool only_if_free) override;
     void remove(std::shared_ptr<claim_events> entry) override;
+    void drive(claim_events& entry, instant until) override { with_->calls->drive(entry.place, until); }
+    void interrupt(claim_events& entry) noexcept override;
     result<void> proclaim(claim_events& entry, std::string_view proposal, instant give_up) override;
     std::string engine_key(const claim_events& entry) const override;
 

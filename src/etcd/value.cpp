@@ -113,6 +113,21 @@ std::string write_value(const claim_note& note, std::uint32_t key_capacity) {
     return object.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
+note_writer::note_writer(const holder_info& who) {
+    const std::string sample = write_value({.who = who, .since = std::chrono::system_clock::time_point()}, 1);
+    // Inside of a text the quotes would be escaped: this stands there once.
+    constexpr std::string_view member = "\"since_ms\":";
+    const std::size_t number = sample.find(member) + member.size();
+    before_ = sample.substr(0, number);
+    after_ = sample.substr(number + 1); // The number is 0.
+}
+
+std::string note_writer::at(std::chrono::system_clock::time_point since) const {
+    const auto count =
+        std::chrono::duration_cast<std::chrono::milliseconds>(since.time_since_epoch()).count();
+    return before_ + std::to_string(count) + after_;
+}
+
 claim_note read_value(std::string_view bytes) {
     if (auto note = read_note(bytes)) {
         return *std::move(note);

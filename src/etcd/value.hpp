@@ -33,6 +33,17 @@ struct claim_note {
 /// The value of a claim whose key has this capacity.
 std::string write_value(const claim_note& note, std::uint32_t key_capacity);
 
+/// Writes the same for claims of one holder that differ in nothing but their time.
+class note_writer {
+  public:
+    explicit note_writer(const holder_info& who);
+    std::string at(std::chrono::system_clock::time_point since) const;
+
+  private:
+    std::string before_;
+    std::string after_;
+};
+
 /// What the value of a key of ours says. A value that is no note is a proposal.
 claim_note read_value(std::string_view bytes);
 

@@ -330,7 +330,7 @@ void watcher::run() {
 
 void watcher::perform(work todo) {
     for (const std::shared_ptr<record>& one : todo.told) {
-        one->deliver();
+        one->deliver(calls_);
     }
     for (const std::shared_ptr<listener>& one : todo.hinted) {
         one->changed();

@@ -65,6 +65,30 @@ TEST(etcd_mirror, the_departure_of_the_blocker_grants_the_next) {
     EXPECT_EQ(picture.expected(), 1U);
 }
 
+// What is still in the picture is the place of the claim that had the key before: taken for the new one, it
+// would let it in beside the holder.
+TEST(etcd_mirror, a_key_that_is_used_again_is_not_taken_for_its_former_claim) {
+    mirror picture(prefix);
+    picture.load({at(first, 5), at(second, 6)}, 6);
+    picture.expect(first, 8); // Deleted at 7 and put again at 8; the events are still on their way.
+    EXPECT_TRUE(picture.take().empty());
+    picture.apply({gone(first, 7)});
+    EXPECT_TRUE(picture.take().empty()) << "that end was not its own";
+    picture.apply({put(first, 8)});
+    EXPECT_TRUE(picture.take().empty()) << "the second was before it";
+    picture.apply({gone(second, 9)});
+    EXPECT_EQ(keys_of(picture.take(), verdict::kind::granted), keys{first});
+    picture.apply({gone(first, 10)});
+    EXPECT_EQ(keys_of(picture.take(), verdict::kind::gone), keys{first});
+}
+
+TEST(etcd_mirror, a_key_that_is_used_again_and_vanished_is_told_as_gone) {
+    mirror picture(prefix);
+    picture.load({at(first, 5)}, 6);
+    picture.expect(first, 4); // This claim's key was deleted, and somebody has put it again at 5.
+    EXPECT_EQ(keys_of(picture.take(), verdict::kind::gone), keys{first});
+}
+
 TEST(etcd_mirror, nothing_is_said_before_the_line_has_been_read) {
     mirror picture(prefix);
     picture.expect(first, 5);
