@@ -81,8 +81,9 @@ std::string crew::answer(std::size_t worker, const std::string& first_word) {
     return line->substr(first_word.size());
 }
 
-slice crew::contend(milliseconds length) {
-    const std::string command = "go " + std::to_string(length.count()) + "\n";
+slice crew::contend(milliseconds length, std::chrono::microseconds hold) {
+    const std::string command =
+        "go " + std::to_string(length.count()) + " " + std::to_string(hold.count()) + "\n";
     for (const auto& worker : workers_) {
         worker->write_input(command);
     }
@@ -93,6 +94,17 @@ slice crew::contend(milliseconds length) {
         read_counts(words, result);
     }
     return result;
+}
+
+std::vector<std::uint64_t> crew::received() {
+    std::vector<std::uint64_t> out;
+    for (const auto& worker : workers_) {
+        worker->write_input("received\n");
+    }
+    for (std::size_t worker = 0; worker < workers_.size(); ++worker) {
+        out.push_back(std::stoull(answer(worker, "received")));
+    }
+    return out;
 }
 
 slice crew::hand_over(int times) {

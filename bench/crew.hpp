@@ -24,8 +24,10 @@ class crew {
     /// Another program that speaks the words of worker.hpp.
     static std::unique_ptr<crew> of_program(const std::vector<std::string>& argv, int processes);
 
-    /// All take turns as fast as they can.
-    slice contend(std::chrono::milliseconds length);
+    /// All take turns as fast as they can, holding each for so long.
+    slice contend(std::chrono::milliseconds length, std::chrono::microseconds hold = {});
+    /// What each process has received on the TCP connections that it has open now, in bytes.
+    std::vector<std::uint64_t> received();
     /// The first two processes hand the lock back and forth, holding it 20 to 80 ms.
     slice hand_over(int times);
     /// How often two were inside at once; workers of other programs do not tell.

@@ -12,6 +12,8 @@ void add_local_lines(std::vector<line>& lines);
 void add_command_lines(std::vector<line>& lines);
 #ifdef HOLDFAST_HAS_ETCD
 void add_etcd_lines(std::vector<line>& lines);
+/// Called by it.
+void add_etcd_crowd_lines(std::vector<line>& lines);
 #endif
 #ifdef HOLDFAST_HAS_REDIS
 void add_redis_lines(std::vector<line>& lines);

@@ -1,9 +1,9 @@
-// The lines of the etcd store: against bare gRPC calls and against Go's concurrency.Mutex. Every line starts
-// a server of its own with an empty data folder: etcd slows down as it ages.
+// The lines of the etcd store, on one member and on three: against bare gRPC calls and against Go's
+// concurrency.Mutex.
 #include "engines.hpp"
 
 #include "checks.hpp"
-#include "support/servers.hpp"
+#include "etcd_place.hpp"
 #include "turns.hpp"
 
 namespace holdfast::bench {
@@ -11,34 +11,38 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr const char* no_go =
-    "Go's concurrency.Mutex was not built: it needs golang-go, golang-etcd-server-dev";
+std::string on(int members) {
+    return members == 1 ? ", one member" : ", three members";
+}
 
-/// Null when its program was not built.
-std::unique_ptr<crew> go_mutex(const testing::etcd_server& server, int processes, int threads) {
-    const auto program = own_folder() / "bench-peers" / "etcd_mutex";
-    if (!std::filesystem::exists(program)) {
-        return nullptr;
-    }
-    return crew::of_program({program.string(), server.endpoint(), "bench-go", std::to_string(threads)},
-                            processes);
+/// At least so many times Go's turns, where there is Go.
+void judge_against_go(finding& into, const std::string& what, double limit, int members, bool measured,
+                      std::size_t ours = 0, std::size_t theirs = 1) {
+    const std::string goal = what + ">= " + shown(limit) + " x Go's mutex" + on(members);
+    into.checks.push_back(measured ? check_ratio(goal, bound::at_least, limit,
+                                                 ratio(into.entrants[ours], into.entrants[theirs], rate_of))
+                                   : not_measured(goal, no_go));
 }
 
 // In processes of their own: gRPC shares its waiting among all connections of a process, and one side's
 // threads would wait for the other's replies.
-void measure_u1(finding& into, std::chrono::nanoseconds budget) {
-    testing::etcd_server server;
-    const auto one_thread = [&](const std::string& kind, const std::string& where) {
-        return crew::of_takers(kind, where, "bench", 1, 1, server.folder() / ("board-" + kind));
+void measure_u1(finding& into, std::chrono::nanoseconds budget, int members) {
+    const etcd_place place(members);
+    const auto ours = place.ours(1, 1);
+    const auto bare = [&](const std::string& kind) {
+        return crew::of_takers(kind, place.endpoint(), "bench", 1, 1, place.board(kind));
     };
-    const auto ours = one_thread("holdfast", server.url());
-    const auto plain = one_thread("etcd-plain", server.endpoint());
-    const auto same = one_thread("etcd-same", server.endpoint());
+    const auto plain = bare("etcd-plain");
+    const auto same = bare("etcd-same");
+    const auto go = place.go(1, 1);
     constexpr milliseconds length(200);
-    into.entrants = alternate({{"holdfast", [&] { return ours->contend(length); }},
-                               {"Txn, Delete", [&] { return plain->contend(length); }},
-                               {"the same transactions", [&] { return same->contend(length); }}},
-                              budget);
+    std::vector<contender> contenders{{"holdfast", [&] { return ours->contend(length); }},
+                                      {"Txn, Delete", [&] { return plain->contend(length); }},
+                                      {"the same transactions", [&] { return same->contend(length); }}};
+    if (go) {
+        contenders.push_back({"Go's mutex", [&] { return go->contend(length); }});
+    }
+    into.entrants = alternate(contenders, budget);
     into.checks.push_back(check_ratio(">= 0.95 x bare Txn + Delete over gRPC", bound::at_least, 0.95,
                                       ratio(into.entrants[0], into.entrants[1], rate_of)));
     into.checks.push_back(check_ratio(">= 0.95 x the same transactions over gRPC", bound::at_least, 0.95,
@@ -49,46 +53,55 @@ void measure_u1(finding& into, std::chrono::nanoseconds budget) {
     }
 }
 
-void measure_c44(finding& into, std::chrono::nanoseconds budget) {
-    testing::etcd_server server;
-    const auto ours =
-        crew::of_takers("holdfast", server.url(), "bench", 4, 4, server.folder() / "board-ours");
-    const auto go = go_mutex(server, 4, 4);
+/// Crews of ours and Go's that take turns, each on its own.
+void contest(finding& into, std::chrono::nanoseconds budget, crew& ours, crew* go,
+             std::chrono::microseconds hold = {}) {
     constexpr milliseconds length(500);
-    std::vector<contender> contenders{{"holdfast", [&] { return ours->contend(length); }}};
-    if (go) {
-        contenders.push_back({"Go's mutex", [&] { return go->contend(length); }});
+    std::vector<contender> contenders{{"holdfast", [&] { return ours.contend(length, hold); }}};
+    if (go != nullptr) {
+        contenders.push_back({"Go's mutex", [&] { return go->contend(length, hold); }});
     }
     into.entrants = alternate(contenders, budget);
-    const entrant& mine = into.entrants[0];
-    into.checks.push_back(check_collisions(*ours));
-    const std::string goal = ">= 4 x Go's mutex, one member";
-    if (go) {
-        into.checks.push_back(check_ratio(goal, bound::at_least, 4, ratio(mine, into.entrants[1], rate_of)));
-    } else {
-        into.checks.push_back(not_measured(goal, no_go));
-    }
-    into.checks.push_back(check_figure("fair", bound::none, 0, mine.fairness(&worker_count::turns), ""));
+}
+
+void measure_u16(finding& into, std::chrono::nanoseconds budget, int members) {
+    const etcd_place place(members);
+    const auto ours = place.ours(1, 16, "holdfast-each");
+    const auto go = place.go(1, 16, true);
+    contest(into, budget, *ours, go.get());
+    judge_against_go(into, "", 1.3, members, go != nullptr);
     for (const entrant& each : into.entrants) {
         into.checks.push_back(check_waits(each));
     }
 }
 
-void measure_c16(finding& into, std::chrono::nanoseconds budget) {
-    testing::etcd_server server;
-    c16 ours(server.url(), server.folder());
-    const auto go = go_mutex(server, 1, 16);
-    ours.measure(into, budget, "Go's mutex", go.get());
-    const std::string goal = "holdfast: >= 6 x Go's mutex, one member";
+void measure_c44(finding& into, std::chrono::nanoseconds budget, int members, std::chrono::microseconds hold,
+                 double limit) {
+    const etcd_place place(members);
+    const auto ours = place.ours(4, 4);
+    const auto go = place.go(4, 4);
+    contest(into, budget, *ours, go.get(), hold);
+    into.checks.push_back(check_collisions(*ours));
+    judge_against_go(into, "", limit, members, go != nullptr);
     into.checks.push_back(
-        go ? check_ratio(goal, bound::at_least, 6, ratio(into.entrants[1], into.entrants[2], rate_of))
-           : not_measured(goal, no_go));
+        check_figure("fair", bound::none, 0, into.entrants[0].fairness(&worker_count::turns), ""));
+    for (const entrant& each : into.entrants) {
+        into.checks.push_back(check_waits(each));
+    }
 }
 
-void measure_hand_over(finding& into, std::chrono::nanoseconds budget) {
-    testing::etcd_server server;
-    const auto ours = crew::of_takers("holdfast", server.url(), "bench", 2, 1, server.folder() / "board");
-    const auto go = go_mutex(server, 2, 1);
+void measure_c16(finding& into, std::chrono::nanoseconds budget, int members) {
+    const etcd_place place(members);
+    c16 ours(place.url(), place.folder());
+    const auto go = place.go(1, 16);
+    ours.measure(into, budget, "Go's mutex", go.get());
+    judge_against_go(into, "holdfast: ", members == 1 ? 6 : 2, members, go != nullptr, 1, 2);
+}
+
+void measure_hand_over(finding& into, std::chrono::nanoseconds budget, int members) {
+    const etcd_place place(members);
+    const auto ours = place.ours(2, 1);
+    const auto go = place.go(2, 1);
     std::vector<contender> contenders{{"holdfast", [&] { return ours->hand_over(8); }}};
     if (go) {
         contenders.push_back({"Go's mutex", [&] { return go->hand_over(4); }});
@@ -111,20 +124,33 @@ void measure_hand_over(finding& into, std::chrono::nanoseconds budget) {
 } // namespace
 
 void add_etcd_lines(std::vector<line>& lines) {
-    lines.push_back({"etcd", "U1", "one thread, name free: a cycle, against a bare Txn and Delete over gRPC",
-                     measure_u1});
-    lines.push_back({"etcd", "C16",
-                     "16 threads of one process, one name, one member, with local_hand_over and without, "
-                     "against Go's concurrency.Mutex",
-                     measure_c16});
-    lines.push_back({"etcd", "C44",
-                     "4 processes of 4 threads, one name, one member, against Go's "
-                     "concurrency.Mutex",
-                     measure_c44});
-    lines.push_back({"etcd", "hand-over",
-                     "release called to acquired in another process, held 20-80 ms, against Go's "
-                     "concurrency.Mutex",
-                     measure_hand_over});
+    using std::chrono::nanoseconds;
+    for (const int members : {1, 3}) {
+        const std::string where = on(members);
+        const std::string after = members == 1 ? "" : "-three";
+        const auto add = [&](const std::string& name, const std::string& compares, auto measure) {
+            lines.push_back({"etcd", name + after, compares + where, std::move(measure)});
+        };
+        add("U1", "one thread, name free: a cycle, against bare transactions over gRPC",
+            [members](finding& into, nanoseconds budget) { measure_u1(into, budget, members); });
+        add("U16", "16 threads of one process, 16 names, against Go's concurrency.Mutex",
+            [members](finding& into, nanoseconds budget) { measure_u16(into, budget, members); });
+        add("C16",
+            "16 threads of one process, one name, with local_hand_over and without, against Go's "
+            "concurrency.Mutex",
+            [members](finding& into, nanoseconds budget) { measure_c16(into, budget, members); });
+        add("C44", "4 processes of 4 threads, one name, against Go's concurrency.Mutex",
+            [members](finding& into, nanoseconds budget) {
+                measure_c44(into, budget, members, {}, members == 1 ? 4 : 1.6);
+            });
+        add("C44-1ms", "the same, held for 1 ms", [members](finding& into, nanoseconds budget) {
+            measure_c44(into, budget, members, milliseconds(1), 2);
+        });
+        add("hand-over",
+            "release called to acquired in another process, held 20-80 ms, against Go's concurrency.Mutex",
+            [members](finding& into, nanoseconds budget) { measure_hand_over(into, budget, members); });
+    }
+    add_etcd_crowd_lines(lines);
 }
 
 } // namespace holdfast::bench

@@ -7,6 +7,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "crowd.hpp"
 #include "engines.hpp"
 #include "report.hpp"
 #include "worker.hpp"
@@ -43,6 +44,9 @@ finding measured(const line& what, double seconds) {
 int main(int argc, char** argv) {
     if (argc > 1 && std::string(argv[1]) == "--worker") {
         return run_worker({argv + 2, argv + argc});
+    }
+    if (argc > 1 && std::string(argv[1]) == "--crowd") {
+        return run_crowd({argv + 2, argv + argc});
     }
     CLI::App options("Measures Holdfast against its goals. Ratios within one run count, nothing else.");
     std::string store = "all";

@@ -67,7 +67,18 @@ class etcd_bare_taker final : public turn_taker {
 
 } // namespace
 
-taker_maker takers(const std::string& kind, const std::string& where, const std::string& name) {
+taker_maker takers(const std::string& kind, const std::string& where, const std::string& name,
+                   const std::string& process) {
+    if (kind == "holdfast-own") {
+        return takers("holdfast", where, name + "-" + process);
+    }
+    if (kind == "holdfast-each") {
+        const locks all = connect(where);
+        return [all, stem = name + "-" + process, next = 0]() mutable {
+            return std::make_unique<holdfast_taker>(
+                std::make_shared<mutex>(all.mutex(stem + "-" + std::to_string(next++))));
+        };
+    }
     if (kind == "holdfast" || kind == "holdfast-turns") {
         const std::chrono::milliseconds bound(kind == "holdfast" ? 0 : 50);
         const auto shared = std::make_shared<mutex>(connect(where).mutex(name, {.local_hand_over = bound}));

@@ -21,11 +21,15 @@ using taker_maker = std::function<std::unique_ptr<turn_taker>()>;
 /// kind             | where  | what it does
 /// "holdfast"       | a URL  | acquire() and release() of one mutex object that the process's threads share
 /// "holdfast-turns" | a URL  | the same, with mutex_options::local_hand_over of 50 ms
+/// "holdfast-each"  | a URL  | the same without it; every thread has a name of its own
+/// "holdfast-own"   | a URL  | the same; the threads of a process share a name that no other process uses
 /// "flock"          | a file | flock(2); every thread has its own open file
 /// "etcd-plain"     | host:port | etcd_bare::shape::plain; every thread has a connection and a key of its own
 /// "etcd-same"      | host:port | etcd_bare::shape::as_ours
 /// "redis-queue"    | a port | BLPOP and RPUSH of one token; every thread has its own connection
 /// Throws std::runtime_error for a kind that this build does not have.
-taker_maker takers(const std::string& kind, const std::string& where, const std::string& name);
+/// `process`: which of the line's it is.
+taker_maker takers(const std::string& kind, const std::string& where, const std::string& name,
+                   const std::string& process = "0");
 
 } // namespace holdfast::bench

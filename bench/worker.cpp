@@ -4,9 +4,13 @@
 #include <ctime>
 #include <exception>
 #include <fcntl.h>
+#include <filesystem>
 #include <iostream>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <sstream>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <system_error>
 #include <thread>
 #include <unistd.h>
@@ -31,7 +35,8 @@ struct alignas(128) thread_result {
 
 /// Turns without a pause until the end. Turns that were granted after it are not counted, but their waits
 /// are: the longest waits end there.
-void take_turns(turn_taker& taker, board& shared, std::uint32_t me, std::int64_t end, thread_result& result) {
+void take_turns(turn_taker& taker, board& shared, std::uint32_t me, std::int64_t end,
+                std::chrono::microseconds hold, thread_result& result) {
     for (std::int64_t called = now_ns(); called < end; called = now_ns()) {
         const bool in_line = shared.wanting.fetch_add(1, std::memory_order_relaxed) > 0;
         taker.acquire();
@@ -41,6 +46,9 @@ void take_turns(turn_taker& taker, board& shared, std::uint32_t me, std::int64_t
         const bool handed_over = shared.last_holder.exchange(me, std::memory_order_relaxed) != me;
         if (!alone) {
             shared.collisions.fetch_add(1, std::memory_order_relaxed);
+        }
+        if (hold.count() > 0) {
+            std::this_thread::sleep_for(hold);
         }
         shared.wanting.fetch_sub(1, std::memory_order_relaxed);
         shared.inside.fetch_sub(1, std::memory_order_relaxed);
@@ -54,15 +62,28 @@ void take_turns(turn_taker& taker, board& shared, std::uint32_t me, std::int64_t
     }
 }
 
+std::uint64_t received_bytes() {
+    std::uint64_t all = 0;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+        tcp_info info{};
+        socklen_t size = sizeof(info);
+        const int fd = std::stoi(entry.path().filename().string());
+        if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0) {
+            all += info.tcpi_bytes_received;
+        }
+    }
+    return all;
+}
+
 std::string run_slice(const std::vector<std::unique_ptr<turn_taker>>& takers, board& shared,
-                      std::uint32_t first, std::chrono::milliseconds length) {
+                      std::uint32_t first, std::chrono::milliseconds length, std::chrono::microseconds hold) {
     std::vector<thread_result> results(takers.size());
     const std::int64_t end = now_ns() + std::chrono::nanoseconds(length).count();
     {
         std::vector<std::jthread> threads;
         for (std::uint32_t index = 0; index < takers.size(); ++index) {
             threads.emplace_back(
-                [&, index] { take_turns(*takers[index], shared, first + index, end, results[index]); });
+                [&, index] { take_turns(*takers[index], shared, first + index, end, hold, results[index]); });
         }
     }
     std::ostringstream answer;
@@ -104,7 +125,7 @@ int run_worker(const std::vector<std::string>& arguments) {
         // From 1: nobody has held yet where the board says 0.
         const auto first = static_cast<std::uint32_t>(std::stoul(arguments.at(4))) * threads + 1;
         board& shared = map_board(arguments.at(5));
-        const taker_maker make = takers(kind, arguments.at(1), arguments.at(2));
+        const taker_maker make = takers(kind, arguments.at(1), arguments.at(2), arguments.at(4));
         std::vector<std::unique_ptr<turn_taker>> all;
         for (std::uint32_t index = 0; index < threads; ++index) {
             all.push_back(make());
@@ -112,8 +133,15 @@ int run_worker(const std::vector<std::string>& arguments) {
         std::cout << "ready" << std::endl;
         for (std::string command; std::getline(std::cin, command);) {
             if (command.starts_with("go ")) {
-                const std::chrono::milliseconds length(std::stoi(command.substr(3)));
-                std::cout << run_slice(all, shared, first, length) << std::endl;
+                std::istringstream words(command.substr(3));
+                std::int64_t length_ms = 0;
+                std::int64_t hold_us = 0;
+                words >> length_ms >> hold_us;
+                std::cout << run_slice(all, shared, first, std::chrono::milliseconds(length_ms),
+                                       std::chrono::microseconds(hold_us))
+                          << std::endl;
+            } else if (command == "received") {
+                std::cout << "received " << received_bytes() << std::endl;
             } else if (command == "acquire") {
                 all.front()->acquire();
                 std::cout << "acquired " << now_ns() << std::endl;

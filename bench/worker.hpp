@@ -23,8 +23,10 @@ board& map_board(const std::string& path);
 /// holdfast_bench --worker KIND WHERE NAME THREADS INDEX BOARD
 ///
 /// Says "ready" when connected, then obeys, one line each, until its input ends:
-///   go MS    -> "done T:H:C ... waits BUCKET:COUNT ..."  all threads took turns for that long; T turns, H of
-///               them after another worker, C of them contended, for each thread
+///   go MS [HOLD_US] -> "done T:H:C ... waits BUCKET:COUNT ..."  all threads took turns for that long, each
+///               held for so long (0 where not said); T turns, H of them after another worker, C of them
+///               contended, for each thread
+///   received -> "received BYTES"  what has come in on the TCP connections that are open now
 ///   acquire  -> "acquired NS"   CLOCK_MONOTONIC when acquire returned; the first thread's
 ///   release  -> "released NS"   CLOCK_MONOTONIC when release was called
 /// Returns the process's exit code.

@@ -1,7 +1,9 @@
 // A worker of the benchmarks that takes turns by Go's concurrency.Mutex, the recipe that `etcdctl lock` and most etcd
 // clients follow. It speaks the words of bench/worker.cpp on standard input and output.
 //
-//	etcd_mutex ENDPOINT NAME THREADS
+//	etcd_mutex ENDPOINT NAME THREADS [each]
+//
+// each: every thread has a name of its own.
 package main
 
 import (
@@ -43,7 +45,7 @@ func bucketOf(value uint64) int {
 	return shift*16 + int(value>>uint(shift))
 }
 
-func slice(mutexes []*concurrency.Mutex, length time.Duration) {
+func slice(mutexes []*concurrency.Mutex, length time.Duration, hold time.Duration) {
 	turns := make([]int, len(mutexes))
 	waits := map[int]int{}
 	var guard sync.Mutex
@@ -57,6 +59,9 @@ func slice(mutexes []*concurrency.Mutex, length time.Duration) {
 			for called := nowNs(); called < end; called = nowNs() {
 				check(mutex.Lock(context.Background()))
 				acquired := nowNs()
+				if hold > 0 {
+					time.Sleep(hold)
+				}
 				check(mutex.Unlock(context.Background()))
 				mine[bucketOf(uint64(acquired-called))]++
 				if acquired < end {
@@ -92,7 +97,11 @@ func main() {
 		// A session each: two mutexes of one session and name would be one holder.
 		session, err := concurrency.NewSession(client, concurrency.WithTTL(10))
 		check(err)
-		mutexes[index] = concurrency.NewMutex(session, os.Args[2])
+		name := os.Args[2]
+		if len(os.Args) > 4 {
+			name += "-" + strconv.Itoa(index)
+		}
+		mutexes[index] = concurrency.NewMutex(session, name)
 	}
 	fmt.Println("ready")
 	input := bufio.NewScanner(os.Stdin)
@@ -102,7 +111,12 @@ func main() {
 		case "go":
 			length, err := strconv.Atoi(words[1])
 			check(err)
-			slice(mutexes, time.Duration(length)*time.Millisecond)
+			hold := 0
+			if len(words) > 2 {
+				hold, err = strconv.Atoi(words[2])
+				check(err)
+			}
+			slice(mutexes, time.Duration(length)*time.Millisecond, time.Duration(hold)*time.Microsecond)
 		case "acquire":
 			check(mutexes[0].Lock(context.Background()))
 			fmt.Println("acquired", nowNs())
