@@ -43,6 +43,23 @@ TEST_F(etcd_claims, a_name_that_is_locked_again_and_again_uses_its_keys_again) {
     EXPECT_LE(keys.size(), 3U);
 }
 
+// Whoever deleted it may have asked twice.
+TEST_F(etcd_claims, a_key_that_ended_otherwise_than_by_its_release_is_not_used_again) {
+    member ann(here(), 10s);
+    std::string first;
+    {
+        const auto held = ann.stand(fresh());
+        first = keys_below(server(), fresh() + "/").at(0);
+        etcdctl(server(), {"del", first});
+        ann.leave(held);
+    }
+    for (int turn = 0; turn < 4; ++turn) {
+        const auto held = ann.stand(fresh());
+        EXPECT_NE(keys_below(server(), fresh() + "/").at(0), first);
+        ann.leave(held);
+    }
+}
+
 TEST_F(etcd_claims, a_namespace_stands_before_every_key) {
     server_world team(server().url() + "/team/one");
     member ann(team, 10s);
