@@ -1,6 +1,6 @@
 // The gRPC side of rpc.hpp: its transport and its streams. Only rpc.cpp and rpc_stream.cpp include it,
 // because gRPC's headers are the slowest to compile of all that we use. They give gRPC tickets
-// (call_loop.hpp) and act on what becomes of them, on the thread that leads.
+// (rpc_loop.hpp) and act on what becomes of them, on the thread that leads.
 #pragma once
 
 #include <atomic>
@@ -19,9 +19,9 @@
 #include <grpcpp/support/async_unary_call.h>
 #include <grpcpp/support/byte_buffer.h>
 
-#include "call_loop.hpp"
 #include "grpc_time.hpp"
 #include "rpc.hpp"
+#include "rpc_loop.hpp"
 
 #include "core/boottime.hpp"
 

@@ -2,7 +2,7 @@
 // deadlines.
 //
 // Thread-safe. No gRPC type shows here, so that few files pay for its headers. Replies come on the thread
-// that leads (call_loop.hpp), never under a lock of ours, also when the call cannot be made at all (then
+// that leads (rpc_loop.hpp), never under a lock of ours, also when the call cannot be made at all (then
 // possibly before the call returns). It does not know what a request means: whoever calls says whether it may
 // be sent twice.
 #pragma once

@@ -1,4 +1,4 @@
-#include "call_loop.hpp"
+#include "rpc_loop.hpp"
 
 #include <algorithm>
 #include <utility>
