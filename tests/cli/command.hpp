@@ -37,6 +37,15 @@ class command_test : public ::testing::Test {
         return arguments;
     }
 
+    /// The command where other users may start it too: a checkout may lie in a folder of root's own.
+    words for_anybody(words arguments) const {
+        const auto copy = folder_ / "anybodys-holdfast";
+        std::filesystem::permissions(folder_.path(), std::filesystem::perms(0755));
+        std::filesystem::copy_file(HOLDFAST_PROGRAM, copy, std::filesystem::copy_options::overwrite_existing);
+        arguments.insert(arguments.begin(), copy.string());
+        return arguments;
+    }
+
     holdfast::testing::finished_process run(words arguments) const {
         return holdfast::testing::run_process(holdfast(std::move(arguments)), bound, surroundings());
     }

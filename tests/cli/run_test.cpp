@@ -101,7 +101,6 @@ TEST_F(run_command, needs_no_configuration_file_that_it_may_not_read_when_the_ur
         std::filesystem::permissions(folder_ / "holdfast", std::filesystem::perms::owner_all);
         return;
     }
-    std::filesystem::permissions(folder_.path(), std::filesystem::perms(0755));
     std::filesystem::create_directory(folder_ / "holdfast");
     std::filesystem::permissions(folder_ / "holdfast", std::filesystem::perms(0700));
     std::filesystem::create_directory(folder_ / "store");
@@ -109,16 +108,15 @@ TEST_F(run_command, needs_no_configuration_file_that_it_may_not_read_when_the_ur
     auto how = surroundings();
     how.uid = 65534;
     how.gid = 65534;
-    const auto done = run_process(holdfast({"run", "n", "true"}), bound, how);
+    const auto done = run_process(for_anybody({"run", "n", "true"}), bound, how);
     EXPECT_EQ(done.status.code, 0) << done.err;
     how.env.erase(how.env.begin());
     how.unset_env.push_back("HOLDFAST_URL");
-    const auto refused = run_process(holdfast({"run", "n", "true"}), bound, how);
+    const auto refused = run_process(for_anybody({"run", "n", "true"}), bound, how);
     EXPECT_EQ(refused.status.code, 78) << "a store chosen by default would be a surprise";
 }
 
 TEST_F(run_command, exits_with_77_where_it_may_not_use_the_folder) {
-    std::filesystem::permissions(folder_.path(), std::filesystem::perms(0755));
     std::filesystem::create_directory(folder_ / "store");
     std::filesystem::permissions(folder_ / "store", std::filesystem::perms(::geteuid() == 0 ? 0700 : 0000));
     auto how = surroundings();
@@ -126,7 +124,7 @@ TEST_F(run_command, exits_with_77_where_it_may_not_use_the_folder) {
         how.uid = 65534;
         how.gid = 65534;
     }
-    const auto refused = run_process(holdfast({"run", "n", "true"}), bound, how);
+    const auto refused = run_process(for_anybody({"run", "n", "true"}), bound, how);
     EXPECT_EQ(refused.status.code, 77) << refused.err;
     EXPECT_NE(refused.err.find(file("store")), std::string::npos) << refused.err;
     std::filesystem::permissions(folder_ / "store", std::filesystem::perms(0700));
