@@ -117,6 +117,11 @@ class History:
             steps.append((instant, used))
         return steps
 
+    def longest_pause(self):
+        """The longest time in which no transaction ended."""
+        ends = sorted(span.end for span in self.spans)
+        return max((after - before for before, after in zip(ends, ends[1:])), default=0.0)
+
     def figures(self):
         per_worker = {key: 0 for key in self.now if key[1]}
         for span in self.spans:
@@ -131,6 +136,7 @@ class History:
             "wait_p50_ms": round(1000 * percentile(self.waits, 0.50), 1),
             "wait_p99_ms": round(1000 * percentile(self.waits, 0.99), 1),
             "wait_max_ms": round(1000 * max(self.waits, default=0.0), 1),
+            "longest_pause_ms": round(1000 * self.longest_pause(), 1),
             "worker_most": max(per_worker.values()),
             "worker_least": min(per_worker.values()),
             "nightly_runs": len(self.nightly),

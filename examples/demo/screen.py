@@ -155,6 +155,7 @@ class Screen:
             ("connections in use, at most", "peak_in_use", lambda used: f"{used} of {limit}", None),
             ("wait for a connection, p50", "wait_p50_ms", "{:,.0f} ms".format, None),
             ("wait for a connection, p99", "wait_p99_ms", "{:,.0f} ms".format, None),
+            ("longest time without one done", "longest_pause_ms", "{:,.0f} ms".format, None),
             (
                 "busiest / idlest worker",
                 None,

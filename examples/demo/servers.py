@@ -223,32 +223,43 @@ class EtcdStore:
 
 
 class RedisStore:
+    """One master that keeps what it acknowledged; it is killed and started again in the middle of the run."""
+
     def __init__(self, household):
-        program = find_program("redis-server", "redis-server")
-        home = household.make_folder("redis")
-        log = os.path.join(household.folder, "redis.log")
-        address = f"127.0.0.1:{free_ports(1)[0]}"
-        child = household.start(
-            [
-                program,
-                "--bind",
-                "127.0.0.1",
-                "--port",
-                address.split(":")[1],
-                "--dir",
-                home,
-                "--save",
-                "",
-                "--appendonly",
-                "no",
-                "--daemonize",
-                "no",
-            ],
-            log=log,
-        )
-        wait_until(lambda: ask(address, b"PING\r\n").startswith(b"+PONG"), child, "Redis", log)
-        self.url = "redis://" + address
-        self.title = f"Redis at {address}"
+        self.household = household
+        self.program = find_program("redis-server", "redis-server")
+        self.home = household.make_folder("redis")
+        self.log = os.path.join(household.folder, "redis.log")
+        self.address = f"127.0.0.1:{free_ports(1)[0]}"
+        self.child = self.start()
+        self.url = "redis://" + self.address
+        self.title = f"Redis at {self.address}"
+
+    def start(self):
+        settings = {
+            "bind": "127.0.0.1",
+            "port": self.address.split(":")[1],
+            "dir": self.home,
+            "save": "",
+            # What makes the level of a hold "fenced": no acknowledged lock is forgotten.
+            "appendonly": "yes",
+            "appendfsync": "always",
+            "maxmemory-policy": "noeviction",
+            "daemonize": "no",
+        }
+        command = [self.program]
+        for name, value in settings.items():
+            command += [f"--{name}", value]
+        child = self.household.start(command, log=self.log)
+        wait_until(lambda: ask(self.address, b"PING\r\n").startswith(b"+PONG"), child, "Redis", self.log)
+        return child
+
+    def accident(self):
+        """Kills the server, starts it again, and says so."""
+        self.child.kill()
+        self.child.wait()
+        self.child = self.start()
+        return f"the Redis at {self.address} has been killed and started again"
 
 
 STORES = {"local": LocalStore, "etcd": EtcdStore, "redis": RedisStore}
