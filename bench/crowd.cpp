@@ -80,6 +80,8 @@ int run_crowd(const std::vector<std::string>& arguments) {
             });
         }
         await([&] { return held_now.load() == count; });
+        std::this_thread::sleep_for(
+            std::chrono::seconds(1)); // By then each is watched, where the store does that.
         say("held", count, before_kb);
 
         const locks others = connect(url, how);

@@ -117,8 +117,8 @@ void mirror::put(const key_value& kv) {
     // Create revisions rise with the events, so this is the end of the line but for keys of one transaction.
     const std::size_t at = find(kv.create_revision, kv.key);
     places_.insert(places_.begin() + static_cast<std::ptrdiff_t>(at), found->place);
-    keys_.emplace(keys_.begin() + static_cast<std::ptrdiff_t>(at), kv.create_revision, kv.key);
-    born_[kv.key] = kv.create_revision;
+    const auto born = born_.insert_or_assign(kv.key, kv.create_revision).first;
+    keys_.emplace(keys_.begin() + static_cast<std::ptrdiff_t>(at), kv.create_revision, &born->first);
     if (found->kept) {
         kept_.insert(kv.key);
     }
@@ -132,7 +132,6 @@ void mirror::erase(const std::string& key) {
     }
     const std::int64_t create_revision = known->second;
     const std::size_t at = find(create_revision, key);
-    born_.erase(known);
     kept_.erase(key);
     const bool broken = moved_.erase(key) > 0;
     if (broken) {
@@ -145,25 +144,30 @@ void mirror::erase(const std::string& key) {
         forget(key);
         ended_.push_back({key, broken ? verdict::kind::broken : verdict::kind::gone});
     }
-    if (at == head_) {
-        keys_[head_].second.clear();
-        ++head_;
-        if (head_ > 64 && head_ * 2 > places_.size()) {
-            places_.erase(places_.begin(), places_.begin() + static_cast<std::ptrdiff_t>(head_));
-            keys_.erase(keys_.begin(), keys_.begin() + static_cast<std::ptrdiff_t>(head_));
-            head_ = 0;
-        }
+    take_out(at);
+    born_.erase(known);
+}
+
+void mirror::take_out(std::size_t at) {
+    if (at != head_) {
+        places_.erase(places_.begin() + static_cast<std::ptrdiff_t>(at));
+        keys_.erase(keys_.begin() + static_cast<std::ptrdiff_t>(at));
         return;
     }
-    places_.erase(places_.begin() + static_cast<std::ptrdiff_t>(at));
-    keys_.erase(keys_.begin() + static_cast<std::ptrdiff_t>(at));
+    keys_[head_].second = nullptr;
+    ++head_;
+    if (head_ > 64 && head_ * 2 > places_.size()) {
+        places_.erase(places_.begin(), places_.begin() + static_cast<std::ptrdiff_t>(head_));
+        keys_.erase(keys_.begin(), keys_.begin() + static_cast<std::ptrdiff_t>(head_));
+        head_ = 0;
+    }
 }
 
 std::size_t mirror::find(std::int64_t create_revision, std::string_view key) const {
     const auto first = keys_.begin() + static_cast<std::ptrdiff_t>(head_);
     const auto found = std::lower_bound(
         first, keys_.end(), std::pair(create_revision, key), [](const auto& left, const auto& right) {
-            return left.first != right.first ? left.first < right.first : left.second < right.second;
+            return left.first != right.first ? left.first < right.first : *left.second < right.second;
         });
     return static_cast<std::size_t>(found - keys_.begin());
 }
@@ -201,7 +205,7 @@ std::vector<verdict> mirror::take() {
     const std::size_t granted = granted_places(line, kept_at_head());
     for (std::size_t i = 0; i < granted && waiting_ > 0; ++i) {
         const auto& [create_revision, key] = keys_[head_ + i];
-        const auto wanted = is_expected(key, create_revision) ? expected_.find(key) : expected_.end();
+        const auto wanted = is_expected(*key, create_revision) ? expected_.find(*key) : expected_.end();
         if (wanted != expected_.end() && !wanted->second.granted) {
             wanted->second.granted = true;
             --waiting_;
@@ -214,7 +218,7 @@ std::vector<verdict> mirror::take() {
 std::size_t mirror::kept_at_head() const {
     std::size_t count = 0;
     while (count < kept_.size() && head_ + count < keys_.size() &&
-           kept_.contains(keys_[head_ + count].second)) {
+           kept_.contains(*keys_[head_ + count].second)) {
         ++count;
     }
     return count;

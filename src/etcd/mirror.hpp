@@ -16,10 +16,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <set>
 #include <string>
 #include <string_view>
-#include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "core/line.hpp"
@@ -84,6 +84,7 @@ class mirror {
     bool is_expected(const std::string& key, std::int64_t create_revision) const;
     bool was_broken(const std::string& key) const;
     void erase(const std::string& key);
+    void take_out(std::size_t at);
     std::size_t find(std::int64_t create_revision, std::string_view key) const;
     void verify_unseen(std::vector<verdict>& news);
 
@@ -95,16 +96,17 @@ class mirror {
     // The line, oldest first, from head_ on: whole arrays, because the rule reads them as one span, and
     // nearly every departure is at the head.
     std::vector<core::place> places_;
-    std::vector<std::pair<std::int64_t, std::string>>
-        keys_; ///< Create revision and key, parallel to places_.
+    std::vector<std::pair<std::int64_t, const std::string*>>
+        keys_; ///< Create revision and key, in born_; parallel to places_.
     std::size_t head_ = 0;
-    std::unordered_set<std::string> kept_; ///< Those that held when the line was resized; mostly none.
-    std::unordered_map<std::string, std::int64_t> born_; ///< Create revision of every key in the line.
+    std::set<std::string> kept_; ///< Those that held when the line was resized; mostly none.
+    // A process may follow ten thousand lines of one or two claims: trees, because a hash table takes more.
+    std::map<std::string, std::int64_t> born_; ///< Create revision of every key in the line.
 
-    std::unordered_set<std::string> moved_; ///< Not under their sessions' leases any more: their end is near.
-    std::vector<std::string> broken_;       ///< The latest of those that ended, for claims expected only now.
+    std::set<std::string> moved_;     ///< Not under their sessions' leases any more: their end is near.
+    std::vector<std::string> broken_; ///< The latest of those that ended, for claims expected only now.
 
-    std::unordered_map<std::string, wanted> expected_;
+    std::map<std::string, wanted> expected_;
     std::size_t waiting_ = 0;
     std::vector<std::string> unseen_; ///< Expected ones whose presence is still to be verified.
     std::vector<verdict> ended_;      ///< Expected ones that left since take().

@@ -37,11 +37,7 @@ void watcher::follow(const std::shared_ptr<record>& one, std::int64_t create_rev
         if (stopping_) {
             return;
         }
-        line_ptr& found = lines_[one->prefix];
-        if (!found) {
-            found = std::make_shared<line>(one->prefix, one->prefix);
-        }
-        add(found, one, create_revision, todo);
+        add(line_of(one->prefix, one->prefix), one, create_revision, todo);
     }
     perform(std::move(todo));
 }
@@ -96,9 +92,10 @@ void watcher::follow_key(const std::shared_ptr<record>& one) {
         const auto whole = lines_.find(one->prefix);
         line_ptr where = whole == lines_.end() ? nullptr : whole->second;
         if (!where) {
-            where = std::make_shared<line>(one->key, one->prefix);
-            where->known_from = create_revision;
-            lines_[one->key] = where;
+            where = line_of(one->key, one->prefix);
+            if (where->at == step::closed) {
+                where->known_from = create_revision;
+            }
         }
         add(where, one, create_revision, todo);
     }
@@ -114,9 +111,19 @@ void watcher::follow_key(const std::shared_ptr<record>& one) {
     }
 }
 
+watcher::line_ptr watcher::line_of(const std::string& name, const std::string& prefix) {
+    if (const auto found = lines_.find(name); found != lines_.end()) {
+        return found->second;
+    }
+    auto made = std::make_shared<line>(name, prefix);
+    lines_.emplace(made->name, made);
+    return made;
+}
+
 void watcher::add(const line_ptr& where, const std::shared_ptr<record>& one, std::int64_t create_revision,
                   work& todo) {
-    where->records[one->key] = one;
+    where->records.erase(one->key); // The key that stands there is the text of the record before.
+    where->records.emplace(one->key, one);
     where->picture.expect(one->key, create_revision);
     if (where->at == step::followed) {
         collect(*where, todo);
@@ -154,10 +161,7 @@ void watcher::listen(const std::string& prefix, const std::shared_ptr<listener>&
         if (stopping_) {
             return;
         }
-        line_ptr& where = lines_[prefix];
-        if (!where) {
-            where = std::make_shared<line>(prefix, prefix);
-        }
+        const line_ptr where = line_of(prefix, prefix);
         where->listeners.push_back(who);
         if (where->at == step::followed) {
             todo.hinted.push_back(who);
@@ -177,7 +181,7 @@ void watcher::ignore(const std::string& prefix, const std::shared_ptr<listener>&
 }
 
 void watcher::stop() {
-    std::unordered_map<std::string, line_ptr> lines;
+    std::map<std::string_view, line_ptr> lines;
     std::deque<line_ptr> creating;
     std::shared_ptr<stream> last;
     std::thread thread;

@@ -70,8 +70,8 @@ class watcher {
         std::chrono::nanoseconds pause{}; ///< Before the next attempt.
         instant last_used{};
         bool read_failed = false;
-        bool visit_planned = false; ///< For the end of its use.
-        std::unordered_map<std::string, std::shared_ptr<record>> records;
+        bool visit_planned = false;                                  ///< For the end of its use.
+        std::map<std::string_view, std::shared_ptr<record>> records; ///< By their keys.
         std::vector<std::shared_ptr<listener>> listeners;
         bool in_use() const { return !records.empty() || !listeners.empty(); }
     };
@@ -88,6 +88,7 @@ class watcher {
         bool open = false;
     };
 
+    line_ptr line_of(const std::string& name, const std::string& prefix) REQUIRES(guard_);
     void add(const line_ptr& where, const std::shared_ptr<record>& one, std::int64_t create_revision,
              work& todo) REQUIRES(guard_);
     void drop(const std::string& name, const record& one, std::vector<std::shared_ptr<record>>& dropped)
@@ -116,7 +117,7 @@ class watcher {
     const std::chrono::nanoseconds op_timeout_;
 
     core::latch guard_;
-    std::unordered_map<std::string, line_ptr> lines_ GUARDED_BY(guard_); ///< By name.
+    std::map<std::string_view, line_ptr> lines_ GUARDED_BY(guard_); ///< By their names.
     std::unordered_map<std::int64_t, line_ptr> by_id_ GUARDED_BY(guard_);
     std::deque<line_ptr> creating_ GUARDED_BY(guard_); ///< The server answers in the order of the requests.
     std::shared_ptr<stream> stream_ GUARDED_BY(guard_);

@@ -142,6 +142,24 @@ TEST_F(etcd_waiting, a_holder_that_never_waited_is_told_when_its_key_is_deleted)
     EXPECT_EQ(other->seen().lost, 0);
 }
 
+// The watch of the hold before is still open then, and stays for a second.
+TEST_F(etcd_waiting, a_holder_whose_key_was_used_before_is_told_when_it_is_deleted) {
+    member ann(here(), 60s);
+    const double watches = metric(server(), "etcd_debugging_mvcc_watcher_total");
+    for (int turn = 0; turn < 2; ++turn) {
+        const auto held = ann.stand(fresh());
+        ASSERT_EQ(held->seen().granted, 1);
+        ASSERT_TRUE(
+            wait_for([&] { return metric(server(), "etcd_debugging_mvcc_watcher_total") > watches; }, 5s));
+        ann.leave(held);
+    }
+    const auto held = ann.stand(fresh());
+    ASSERT_FALSE(wait_for([&] { return held->seen().lost != 0; }, 1500ms)) << "that end was another's";
+    etcdctl(server(), {"del", "--prefix", fresh() + "/"});
+    ASSERT_TRUE(wait_for([&] { return held->seen().lost == 1; }, 2s));
+    EXPECT_EQ(held->seen().reason, loss_reason::revoked);
+}
+
 TEST_F(etcd_waiting, a_holder_whose_lease_is_revoked_is_told_before_its_next_renewal) {
     member ann(here(), 60s);
     const auto held = ann.stand(fresh());
