@@ -78,9 +78,10 @@ std::stop_token stop_of(const Handler& handler, const std::stop_token& asked) {
 template <typename Start, typename Token>
 auto acquire(acquire_options how, Start start, Token&& token) {
     return boost::asio::async_initiate<Token, void(result<held>)>(
-        [start = std::move(start)](auto handler, acquire_options how) mutable {
-            how.stop = stop_of(handler, how.stop);
-            start(std::move(how), journey<std::decay_t<decltype(handler)>, result<held>>(std::move(handler)));
+        [start = std::move(start)](auto handler, acquire_options options) mutable {
+            options.stop = stop_of(handler, options.stop);
+            start(std::move(options),
+                  journey<std::decay_t<decltype(handler)>, result<held>>(std::move(handler)));
         },
         token, std::move(how));
 }

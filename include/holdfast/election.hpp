@@ -54,7 +54,7 @@ class leadership final : public held {
 
 /// Who leads, as an observer sees it.
 struct leader {
-    std::string proposal;  ///< Empty where a mutex of the same name is what holds.
+    std::string proposal;  ///< May be empty: a candidate's choice, or a foreign client that proposes nothing.
     holdfast::token token; ///< Of the leadership; the same for as long as it lasts. 0: a foreign client's.
     std::optional<holder_info> who; ///< For people; where the store knows.
     friend bool operator==(const leader& a, const leader& b) {
@@ -91,8 +91,9 @@ class election {
         return campaign_within(proposal, detail::time_left(until), std::move(stop));
     }
 
-    /// Who leads now; nothing when nobody does. One round trip, within options::op_timeout. Errors:
-    /// unavailable, unauthorized, unknown_outcome.
+    /// Who leads now; nothing when nobody does, also when a mutex of the name is what holds: it proposes
+    /// nothing. One round trip, within options::op_timeout. Errors: unavailable, unauthorized,
+    /// unknown_outcome.
     result<std::optional<holdfast::leader>> leader() const;
 
     /// Tells who leads: at once, then whenever the leader or its proposal is another, and when there is none

@@ -152,7 +152,7 @@ std::shared_ptr<name_record> client::record_of(const resource_name& name) {
     } else {
         record = std::make_shared<name_record>();
     }
-    const auto found = record;
+    auto found = record;
     if (names_.size() >= names_at_least) {
         // What nobody has, and nobody has asked for in two rounds, is forgotten.
         for (auto& [old, kept] : older_names_) {

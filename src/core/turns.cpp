@@ -224,7 +224,10 @@ result<held> turns::begin_turn(resource& from, patience how, instant started, in
     }
     const auto inner = inside::of(*outcome);
     if (inner->is_fast()) {
-        inner->acquired(now(clock_) - started);
+        if (from.client().terms().events) {
+            inner->acquired(now(clock_) - started);
+            inner->listen();
+        }
         return outcome; // Its release opens the gate.
     }
     // Who had to wait in line where there is a synchronous path holds for itself.

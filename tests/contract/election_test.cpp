@@ -172,6 +172,21 @@ TEST_P(elections, a_leader_that_was_broken_proclaims_nothing) {
     EXPECT_EQ(ann.election(fresh()).leader().value().value().proposal, "bob");
 }
 
+TEST_P(elections, who_holds_the_mutex_of_the_name_leads_nothing) {
+    const auto ann = connect();
+    const auto bob = connect();
+    auto mine = ann.mutex(fresh()).acquire();
+    ASSERT_TRUE(mine) << mine.error().message();
+    const auto seen = bob.election(fresh()).leader();
+    ASSERT_TRUE(seen) << seen.error().message();
+    EXPECT_FALSE(*seen);
+    EXPECT_EQ(code_of(bob.election(fresh()).try_campaign("bob")), errc::busy);
+    EXPECT_TRUE(mine->release());
+    auto reads = ann.shared_mutex(fresh()).acquire_shared();
+    ASSERT_TRUE(reads) << reads.error().message();
+    EXPECT_FALSE(bob.election(fresh()).leader().value()) << "readers lead nothing";
+}
+
 INSTANTIATE_TEST_SUITE_P(every, elections, ::testing::ValuesIn(all_worlds()), world_name);
 
 } // namespace

@@ -137,6 +137,25 @@ TEST_P(hand_over, the_thread_that_has_borrowed_a_lost_hold_is_told) {
     EXPECT_TRUE(face.acquire()) << "the next one asks the store";
 }
 
+TEST_P(hand_over, a_sink_hears_of_a_loss_that_nobody_asks_about) {
+    std::atomic<int> lost_events{0};
+    std::atomic<std::uint64_t> of_token{0};
+    {
+        const auto by = connect({.sink = [&](const event& what) {
+            if (what.what == event::kind::lost) {
+                of_token = what.token.value();
+                ++lost_events;
+            }
+        }});
+        auto mine = by.mutex(fresh(), in_turns).acquire().value();
+        ASSERT_EQ(connect().break_holds(fresh()).value(), 1U);
+        EXPECT_TRUE(wait_for([&] { return lost_events == 1; }, 20s));
+        EXPECT_EQ(of_token, mine.token().value());
+        EXPECT_EQ(code_of(mine.release()), errc::lost);
+    }
+    EXPECT_EQ(lost_events, 1);
+}
+
 INSTANTIATE_TEST_SUITE_P(every, hand_over, ::testing::ValuesIn(all_worlds()), world_name);
 
 } // namespace
