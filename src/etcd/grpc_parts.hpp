@@ -74,6 +74,8 @@ bool surely_not_sent(const grpc::Status& status);
 std::shared_ptr<grpc::Channel> make_channel(const settings& how, const std::string& endpoint);
 /// Before gRPC's first use in the process.
 void prefer_system_resolver(const std::vector<std::string>& endpoints);
+/// gRPC stays until the process ends.
+void keep_grpc();
 
 // Something that can be cancelled and that the transport waits for.
 class in_flight {
@@ -88,9 +90,7 @@ struct unary;
 
 class grpc_transport final : public transport {
   public:
-    explicit grpc_transport(const settings& how) : how_(how), channels_(how.endpoints.size()) {
-        prefer_system_resolver(how_.endpoints);
-    }
+    explicit grpc_transport(const settings& how) : how_(before_grpc(how)), channels_(how.endpoints.size()) {}
     ~grpc_transport() override;
 
     void call(const char* method, std::string request, instant deadline, repeat again,
@@ -129,6 +129,12 @@ class grpc_transport final : public transport {
     instant soon() const { return boottime() + how_.op_timeout; }
 
   private:
+    // What has to be done before the loop is made, which is gRPC's first user.
+    static const settings& before_grpc(const settings& how) {
+        prefer_system_resolver(how.endpoints);
+        keep_grpc();
+        return how;
+    }
     void start(const std::shared_ptr<unary>& one);
     void finish(const std::shared_ptr<unary>& one, outcome what);
     void authenticate(instant deadline);

@@ -54,6 +54,7 @@ grpc_transport::~grpc_transport() {
         one->cancel_now();
     }
     running.clear();
+    loop_.hurry();
     std::unique_lock lock(mutex_);
     empty_.wait(lock, [this] { return running_.empty() && callbacks_ == 0; });
 }

@@ -110,6 +110,14 @@ void call_loop::begins() noexcept {
     }
 }
 
+void call_loop::hurry() noexcept {
+    {
+        const std::lock_guard locked(guard_);
+        deserted_ = true;
+    }
+    asked_.notify();
+}
+
 void call_loop::pass_on() {
     bool ask = false;
     {

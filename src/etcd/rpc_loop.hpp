@@ -47,6 +47,9 @@ class call_loop {
     /// Makes the thread that drives for this place, if there is one, look at it. Cheap.
     void wake(parking_place& place) noexcept;
 
+    /// Somebody waits, and not here, for what is under way: the background thread leads at once.
+    void hurry() noexcept;
+
     /// Something is under way for which nobody may be driving.
     void begins() noexcept;
     void ends() noexcept { under_way_.fetch_sub(1, std::memory_order_relaxed); }

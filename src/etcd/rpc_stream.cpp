@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 
+#include <grpc/grpc.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
@@ -80,6 +81,16 @@ std::string to_string(const grpc::ByteBuffer& buffer) {
         }
     }
     return out;
+}
+
+// Without this, gRPC would end its threads with the last channel of the process, which takes longer than a
+// release, and start them again for the next.
+void keep_grpc() {
+    static std::once_flag once;
+    std::call_once(once, [] {
+        const quiet_scope quiet;
+        grpc_init();
+    });
 }
 
 // gRPC's own resolver ignores nsswitch.conf and asks for names that the system knows. The only switch it has
