@@ -2,7 +2,7 @@
 // whoever lives on is served, and nothing is left.
 //
 // A run of the tests takes some instructions of each scenario, beginning at a random one; HOLDFAST_STEP=all
-// takes every one.
+// takes every one, HOLDFAST_STEP=0/10 to 9/10 a tenth of them each.
 #include "local/support.hpp"
 
 #include "core/factory.hpp"
@@ -186,13 +186,21 @@ TEST_P(stepping, a_kill_after_any_instruction_harms_nobody) {
     ASSERT_GT(all, 10U);
     ASSERT_LT(all, longest);
     RecordProperty("instructions", static_cast<int>(all));
-    const bool every_one = std::getenv("HOLDFAST_STEP") != nullptr;
-    const std::size_t stride = every_one ? 1 : std::max<std::size_t>(all / 20, 1);
+    // "all", or a share of them such as 3/10: every tenth instruction, from the third on.
+    const char* const asked = std::getenv("HOLDFAST_STEP");
+    const bool every_one = asked != nullptr;
+    const std::string share = every_one ? asked : "";
+    const auto slash = share.find('/');
+    const bool shared_out = slash != std::string::npos;
+    const std::size_t stride = !every_one   ? std::max<std::size_t>(all / 20, 1)
+                               : shared_out ? std::stoul(share.substr(slash + 1))
+                                            : 1;
     const auto seed = std::random_device{}();
     std::mt19937 random(seed);
     SCOPED_TRACE("seed " + std::to_string(seed));
     std::vector<std::size_t> points;
-    for (std::size_t after = random() % stride; after < all; after += stride) {
+    const std::size_t first = shared_out ? std::stoul(share) % stride : random() % stride;
+    for (std::size_t after = first; after < all; after += stride) {
         points.push_back(after);
     }
     if (!every_one) { // A slow machine takes fewer of them, from everywhere.
