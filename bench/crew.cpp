@@ -1,5 +1,6 @@
 #include "crew.hpp"
 
+#include <csignal>
 #include <random>
 #include <sstream>
 #include <stdexcept>
@@ -22,11 +23,17 @@ void read_counts(std::istringstream& from, slice& into) {
             counted.contended;
         into.workers.push_back(counted);
     }
-    std::size_t bucket = 0;
-    std::uint64_t count = 0;
-    char colon = 0;
-    while (from >> bucket >> colon >> count) {
-        into.waits.add_to_bucket(bucket, count);
+    histogram* into_which = &into.waits;
+    for (std::string word; from >> word;) {
+        if (word == "passes") {
+            into_which = &into.passes;
+            continue;
+        }
+        std::size_t bucket = 0;
+        std::uint64_t count = 0;
+        char colon = 0;
+        std::istringstream(word) >> bucket >> colon >> count;
+        into_which->add_to_bucket(bucket, count);
     }
 }
 
@@ -59,11 +66,16 @@ std::unique_ptr<crew> crew::of_program(const std::vector<std::string>& argv, int
     return made;
 }
 
-void crew::start(const std::vector<std::string>& argv) {
+std::unique_ptr<testing::child_process> crew::started(const std::vector<std::string>& argv) {
     testing::process_options how;
     how.input_pipe = true;
     how.out = testing::redirect::pipe();
-    workers_.push_back(std::make_unique<testing::child_process>(argv, how));
+    return std::make_unique<testing::child_process>(argv, how);
+}
+
+void crew::start(const std::vector<std::string>& argv) {
+    workers_.push_back(started(argv));
+    commands_.push_back(argv);
 }
 
 void crew::await_ready() {
@@ -127,6 +139,29 @@ slice crew::hand_over(int times) {
     }
     workers_[holder]->write_input("release\n");
     static_cast<void>(answer(holder, "released"));
+    result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+    return result;
+}
+
+slice crew::take_over(int megabytes) {
+    const auto began = std::chrono::steady_clock::now();
+    workers_[0]->write_input("fill " + std::to_string(megabytes) + "\n");
+    static_cast<void>(answer(0, "filled"));
+    workers_[0]->write_input("acquire\n");
+    static_cast<void>(answer(0, "acquired"));
+    workers_[1]->write_input("acquire\n");
+    std::this_thread::sleep_for(milliseconds(20));
+    const auto killed =
+        std::chrono::steady_clock::now().time_since_epoch(); // CLOCK_MONOTONIC, as the worker's.
+    workers_[0]->signal(SIGKILL);
+    const std::chrono::nanoseconds acquired(std::stoll(answer(1, "acquired")));
+    slice result;
+    result.hand_overs_us.push_back(std::chrono::duration<double, std::micro>(acquired - killed).count());
+    workers_[1]->write_input("release\n");
+    static_cast<void>(answer(1, "released"));
+    workers_[0]->kill(); // Reaps.
+    workers_[0] = started(commands_[0]);
+    static_cast<void>(answer(0, "ready"));
     result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
     return result;
 }

@@ -8,6 +8,7 @@
 namespace holdfast::bench {
 
 void add_local_lines(std::vector<line>& lines);
+void add_local_scale_lines(std::vector<line>& lines);
 /// Of the command `holdfast run`, on the stores there are.
 void add_command_lines(std::vector<line>& lines);
 #ifdef HOLDFAST_HAS_ETCD

@@ -51,6 +51,7 @@ slice entrant::sum() const {
             all.workers[index].contended += each.workers[index].contended;
         }
         all.waits.add(each.waits);
+        all.passes.add(each.passes);
         all.hand_overs_us.insert(all.hand_overs_us.end(), each.hand_overs_us.begin(),
                                  each.hand_overs_us.end());
     }

@@ -31,7 +31,9 @@ struct slice {
     double seconds = 0;
     std::vector<worker_count> workers;
     histogram waits; ///< ns from the call of acquire to its return; empty where not measured.
-    std::vector<double> hand_overs_us; ///< Hand-over lines only.
+    histogram
+        passes; ///< ns from a worker's call of release to the return of acquire of the next, who was in line.
+    std::vector<double> hand_overs_us; ///< Hand-over and takeover lines only.
 
     double turns() const noexcept;
     double rate() const noexcept { return seconds > 0 ? turns() / seconds : 0; }

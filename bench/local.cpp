@@ -9,6 +9,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <system_error>
+#include <thread>
 #include <unistd.h>
 
 #include <holdfast/holdfast.hpp>
@@ -104,6 +105,7 @@ void measure_u1(finding& into, std::chrono::nanoseconds budget) {
     auto ours = connect(url_in(folder)).mutex("bench");
     robust_mutex robust((folder / "robust").string());
     const auto flock = takers("flock", (folder / "flock").string(), "")();
+    const auto ofd = takers("ofd", (folder / "ofd").string(), "")();
     sqlite_lock sqlite((folder / "sqlite").string());
 
     constexpr milliseconds length(60);
@@ -121,7 +123,16 @@ void measure_u1(finding& into, std::chrono::nanoseconds budget) {
                   },
                   length, 100);
           }},
-         {"SQLite", [&] { return cycles([&] { sqlite.cycle(); }, length, 10); }}},
+         {"SQLite", [&] { return cycles([&] { sqlite.cycle(); }, length, 10); }},
+         {"OFD lock",
+          [&] {
+              return cycles(
+                  [&] {
+                      ofd->acquire();
+                      ofd->release();
+                  },
+                  length, 100);
+          }}},
         budget);
     const auto& peers = into.entrants;
     for (std::size_t form = 0; form < 2; ++form) {
@@ -191,9 +202,11 @@ void measure_hand_over(finding& into, std::chrono::nanoseconds budget) {
     const auto ours = crew::of_takers("holdfast", url_in(folder), "bench", 2, 1, folder / "board");
     const auto flock =
         crew::of_takers("flock", (folder / "flock").string(), "", 2, 1, folder / "board-flock");
-    into.entrants = alternate(
-        {{"holdfast", [&] { return ours->hand_over(8); }}, {"flock", [&] { return flock->hand_over(8); }}},
-        budget);
+    const auto ofd = crew::of_takers("ofd", (folder / "ofd").string(), "", 2, 1, folder / "board-ofd");
+    into.entrants = alternate({{"holdfast", [&] { return ours->hand_over(8); }},
+                               {"flock", [&] { return flock->hand_over(8); }},
+                               {"OFD lock", [&] { return ofd->hand_over(8); }}},
+                              budget);
     const auto p50 = [](const slice& each) { return each.hand_over_p50_us(); };
     into.checks.push_back(check_ratio("p50 <= 1.1 x flock's", bound::at_most, 1.1,
                                       ratio(into.entrants[0], into.entrants[1], p50)));
@@ -201,6 +214,47 @@ void measure_hand_over(finding& into, std::chrono::nanoseconds budget) {
         into.checks.push_back(
             check_figure(each.name + ": p50", bound::none, 0, each.sum().hand_over_p50_us(), "us"));
     }
+}
+
+void measure_hot_pair(finding& into, std::chrono::nanoseconds budget) {
+    const testing::temp_dir folder("holdfast-bench");
+    const auto ours = crew::of_takers("holdfast", url_in(folder), "bench", 2, 1, folder / "board");
+    const auto flock =
+        crew::of_takers("flock", (folder / "flock").string(), "", 2, 1, folder / "board-flock");
+    constexpr milliseconds length(200);
+    constexpr std::chrono::microseconds hold(2); // Long enough for the other one to come and stand in line.
+    into.entrants = alternate({{"holdfast", [&] { return ours->contend(length, hold); }},
+                               {"flock", [&] { return flock->contend(length, hold); }}},
+                              budget);
+    into.checks.push_back(check_collisions(*ours));
+    const slice all = into.entrants[0].sum();
+    if (std::thread::hardware_concurrency() < 2) {
+        into.checks.push_back(not_measured("p50 <= 1 us", "two processes need two processors to be hot"));
+    } else {
+        into.checks.push_back(check_figure("p50 <= 1 us, release called to acquired by who was in line",
+                                           bound::at_most, 1, all.passes.percentile(0.5) / 1000, "us"));
+    }
+    into.checks.push_back(check_figure("p90", bound::none, 0, all.passes.percentile(0.9) / 1000, "us"));
+    for (const entrant& each : into.entrants) {
+        const slice sum = each.sum();
+        into.checks.push_back(check_figure(each.name + ": passed on to who was in line", bound::none, 0,
+                                           static_cast<double>(sum.passes.total()) / sum.seconds, "/s"));
+    }
+}
+
+void measure_takeover(finding& into, std::chrono::nanoseconds budget) {
+    const testing::temp_dir folder("holdfast-bench");
+    const auto ours = crew::of_takers("holdfast", url_in(folder), "bench", 2, 1, folder / "board");
+    const auto flock =
+        crew::of_takers("flock", (folder / "flock").string(), "", 2, 1, folder / "board-flock");
+    constexpr int megabytes = 1024;
+    into.entrants = alternate({{"holdfast", [&] { return ours->take_over(megabytes); }},
+                               {"flock", [&] { return flock->take_over(megabytes); }}},
+                              budget);
+    into.checks.push_back(check_figure("p50 <= 2 ms, the killed holder had 1 GB resident", bound::at_most, 2,
+                                       into.entrants[0].sum().hand_over_p50_us() / 1000, "ms"));
+    into.checks.push_back(
+        check_figure("flock: p50", bound::none, 0, into.entrants[1].sum().hand_over_p50_us() / 1000, "ms"));
 }
 
 } // namespace
@@ -220,6 +274,11 @@ void add_local_lines(std::vector<line>& lines) {
                      [](finding& into, auto budget) { measure_contended(into, budget, 4, 4, false); }});
     lines.push_back({"local", "hand-over", "release called to acquired in another process, held 20-80 ms",
                      measure_hand_over});
+    lines.push_back({"local", "hot-pair", "two processes that pass one name to and fro, holding it for 2 us",
+                     measure_hot_pair});
+    lines.push_back({"local", "takeover",
+                     "SIGKILL of a holder with 1 GB resident to acquired by who waits, against flock(2)",
+                     measure_takeover});
 }
 
 } // namespace holdfast::bench

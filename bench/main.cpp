@@ -19,6 +19,7 @@ using namespace holdfast::bench;
 std::vector<line> all_lines() {
     std::vector<line> lines;
     add_local_lines(lines);
+    add_local_scale_lines(lines);
     add_command_lines(lines);
 #ifdef HOLDFAST_HAS_ETCD
     add_etcd_lines(lines);

@@ -64,6 +64,31 @@ class etcd_bare_taker final : public turn_taker {
     etcd_bare calls_;
 };
 #endif
+class ofd_taker final : public turn_taker {
+  public:
+    explicit ofd_taker(const std::string& path)
+        : fd_(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)) {
+        if (fd_ < 0) {
+            throw std::system_error(errno, std::generic_category(), path);
+        }
+    }
+    ofd_taker(const ofd_taker&) = delete;
+    ofd_taker& operator=(const ofd_taker&) = delete;
+    ~ofd_taker() override { ::close(fd_); }
+    void acquire() override { lock(F_WRLCK); }
+    void release() override { lock(F_UNLCK); }
+
+  private:
+    void lock(short how) {
+        struct flock whole {};
+        whole.l_type = how;
+        whole.l_whence = SEEK_SET;
+        if (::fcntl(fd_, F_OFD_SETLKW, &whole) != 0) {
+            throw std::system_error(errno, std::generic_category(), "F_OFD_SETLKW");
+        }
+    }
+    int fd_;
+};
 
 } // namespace
 
@@ -93,6 +118,9 @@ taker_maker takers(const std::string& kind, const std::string& where, const std:
         return [where, of] { return std::make_unique<etcd_bare_taker>(where, of); };
     }
 #endif
+    if (kind == "ofd") {
+        return [where] { return std::make_unique<ofd_taker>(where); };
+    }
 #ifdef HOLDFAST_HAS_REDIS
     if (kind == "redis-queue") {
         return [where, name] { return make_redis_queue(std::stoi(where), name); };

@@ -26,6 +26,7 @@ using taker_maker = std::function<std::unique_ptr<turn_taker>()>;
 /// "flock"          | a file | flock(2); every thread has its own open file
 /// "etcd-plain"     | host:port | etcd_bare::shape::plain; every thread has a connection and a key of its own
 /// "etcd-same"      | host:port | etcd_bare::shape::as_ours
+/// "ofd"            | a file | fcntl(2) with F_OFD_SETLKW; every thread has its own open file
 /// "redis-queue"    | a port | BLPOP and RPUSH of one token; every thread has its own connection
 /// Throws std::runtime_error for a kind that this build does not have.
 /// `process`: which of the line's it is.

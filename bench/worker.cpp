@@ -1,5 +1,6 @@
 #include "worker.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <ctime>
 #include <exception>
@@ -31,6 +32,7 @@ std::int64_t now_ns() noexcept {
 struct alignas(128) thread_result {
     worker_count counted;
     histogram waits;
+    histogram passes;
 };
 
 /// Turns without a pause until the end. Turns that were granted after it are not counted, but their waits
@@ -47,11 +49,22 @@ void take_turns(turn_taker& taker, board& shared, std::uint32_t me, std::int64_t
         if (!alone) {
             shared.collisions.fetch_add(1, std::memory_order_relaxed);
         }
-        if (hold.count() > 0) {
+        if (handed_over && in_line) {
+            const std::int64_t released = shared.released_at.load(std::memory_order_relaxed);
+            if (released > called) { // Else we came after the release and waited for nobody.
+                result.passes.add(static_cast<std::uint64_t>(std::max<std::int64_t>(acquired - released, 0)));
+            }
+        }
+        if (hold >= std::chrono::microseconds(50)) {
             std::this_thread::sleep_for(hold);
+        } else if (hold.count() > 0) { // No sleep is as short.
+            for (const std::int64_t over = acquired + std::chrono::nanoseconds(hold).count();
+                 now_ns() < over;) {
+            }
         }
         shared.wanting.fetch_sub(1, std::memory_order_relaxed);
         shared.inside.fetch_sub(1, std::memory_order_relaxed);
+        shared.released_at.store(now_ns(), std::memory_order_relaxed);
         taker.release();
         result.waits.add(static_cast<std::uint64_t>(acquired - called));
         if (acquired < end) {
@@ -75,6 +88,14 @@ std::uint64_t received_bytes() {
     return all;
 }
 
+void tell(std::ostream& into, const histogram& what) {
+    for (std::size_t bucket = 0; bucket < histogram::bucket_count; ++bucket) {
+        if (what.count_in(bucket) > 0) {
+            into << ' ' << bucket << ':' << what.count_in(bucket);
+        }
+    }
+}
+
 std::string run_slice(const std::vector<std::unique_ptr<turn_taker>>& takers, board& shared,
                       std::uint32_t first, std::chrono::milliseconds length, std::chrono::microseconds hold) {
     std::vector<thread_result> results(takers.size());
@@ -89,17 +110,17 @@ std::string run_slice(const std::vector<std::unique_ptr<turn_taker>>& takers, bo
     std::ostringstream answer;
     answer << "done";
     histogram waits;
+    histogram passes;
     for (const thread_result& each : results) {
         answer << ' ' << each.counted.turns << ':' << each.counted.hand_overs << ':'
                << each.counted.contended;
         waits.add(each.waits);
+        passes.add(each.passes);
     }
     answer << " waits";
-    for (std::size_t bucket = 0; bucket < histogram::bucket_count; ++bucket) {
-        if (waits.count_in(bucket) > 0) {
-            answer << ' ' << bucket << ':' << waits.count_in(bucket);
-        }
-    }
+    tell(answer, waits);
+    answer << " passes";
+    tell(answer, passes);
     return answer.str();
 }
 
@@ -130,6 +151,7 @@ int run_worker(const std::vector<std::string>& arguments) {
         for (std::uint32_t index = 0; index < threads; ++index) {
             all.push_back(make());
         }
+        std::vector<char> ballast;
         std::cout << "ready" << std::endl;
         for (std::string command; std::getline(std::cin, command);) {
             if (command.starts_with("go ")) {
@@ -140,6 +162,9 @@ int run_worker(const std::vector<std::string>& arguments) {
                 std::cout << run_slice(all, shared, first, std::chrono::milliseconds(length_ms),
                                        std::chrono::microseconds(hold_us))
                           << std::endl;
+            } else if (command.starts_with("fill ")) {
+                ballast.assign(std::stoul(command.substr(5)) << 20, 'x');
+                std::cout << "filled" << std::endl;
             } else if (command == "received") {
                 std::cout << "received " << received_bytes() << std::endl;
             } else if (command == "acquire") {
