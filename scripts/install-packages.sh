@@ -39,9 +39,14 @@ read_installed() {
 }
 read_installed
 
+# What another package provides is there, too: a newer node brings its own npm and refuses Debian's beside it.
+is_provided() {
+    grep -qE "^installed (.*, )?$1( \(|,|\$)" <<<"$(dpkg-query -W -f '${db:Status-Status} ${Provides}\n')"
+}
+
 missing=()
 for package in $(packages_of "$@"); do
-    [[ -n ${installed[$package]:-} ]] || missing+=("$package")
+    [[ -n ${installed[$package]:-} ]] || is_provided "$package" || missing+=("$package")
 done
 if [[ ${#missing[@]} -eq 0 ]]; then
     exit 0
