@@ -41,10 +41,9 @@ std::shared_ptr<fast_path> resource::fast(const std::shared_ptr<session>& on, st
     return found;
 }
 
-/// A path that is asked for a second time is worth a lane. Events are told of core::hold only, and turns have
-/// a gate of their own.
+/// A path that is asked for a second time is worth a lane. Events are told of core::hold only.
 void resource::pave(const std::shared_ptr<session>& on) {
-    if (fast_ && fast_weight_ == lock_capacity && !turns_ && !client_->terms().events &&
+    if (fast_ && fast_weight_ == lock_capacity && !client_->terms().events &&
         lane_.load(std::memory_order_relaxed) == nullptr) {
         auto made = make_lane(
             on, fast_, {.name = name_, .id = {}, .weight = fast_weight_, .capacity = capacity_}, record_);

@@ -37,9 +37,11 @@ class resource {
     /// The synchronous path for this session and weight, or null. Remembered for the weight asked last.
     std::shared_ptr<fast_path> fast(const std::shared_ptr<session>& on, std::uint32_t weight);
     /// Exclusive access without further ado, or null. See grip.hpp.
-    grip* acquire_quickly() noexcept { return grip::acquire(lane_, false); }
+    grip* acquire_quickly() noexcept { return turns_ ? nullptr : grip::acquire(lane_, false); }
     /// The same, and waits for it without limit where that needs no more than the store's own line.
-    grip* acquire_in_line() noexcept { return grip::acquire(lane_, true); }
+    grip* acquire_in_line() noexcept { return turns_ ? nullptr : grip::acquire(lane_, true); }
+    /// As acquire_quickly, for who has been let in by in_turns().
+    grip* acquire_inside() noexcept { return grip::acquire(lane_, false); }
 
   private:
     void pave(const std::shared_ptr<session>& on) REQUIRES(guard_);

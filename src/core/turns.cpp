@@ -138,6 +138,11 @@ result<held> turns::acquire(resource& from, const patience& how) {
     if (from.client().forked()) {
         return client::inherited(); // Perhaps in the middle of a turn of the parent's.
     }
+    if (!how.stop.stop_requested()) {
+        if (grip* const mine = pass(from)) {
+            return held(*mine);
+        }
+    }
     const instant started = now(clock_);
     const instant until = how.limit ? saturating_add(started, *how.limit) : instant::max();
     parking_place place;
@@ -167,6 +172,22 @@ result<held> turns::acquire(resource& from, const patience& how) {
         const std::stop_callback wake(how.stop, [&place] { place.notify(); });
         place.wait_until(until, clock_);
     }
+}
+
+/// The gate is open and the name free by its lane: nothing else is needed.
+grip* turns::pass(resource& from) noexcept {
+    {
+        const latch_guard locked(guard_);
+        if (taken_ || standing_) {
+            return nullptr;
+        }
+        taken_ = true;
+    }
+    grip* const mine = from.acquire_inside();
+    if (mine == nullptr) {
+        open_gate();
+    }
+    return mine;
 }
 
 turns::entrance turns::look(parking_place& place, bool waits) {

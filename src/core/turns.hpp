@@ -44,6 +44,7 @@ class turns : public std::enable_shared_from_this<turns> {
         std::shared_ptr<turn> goes_on; ///< A turn to join.
         std::shared_ptr<turn> over;    ///< A turn to end before the next is asked for.
     };
+    grip* pass(resource& from) noexcept;
     entrance look(parking_place& place, bool waits);
     void leave(parking_place& place);
     result<held> begin_turn(resource& from, patience how, instant started, instant until);
