@@ -41,11 +41,13 @@ chaos: ## break real servers under load: make chaos STORE=etcd SECONDS=600, or S
 
 bench: ## measure, side by side with the alternatives
 	$(packages) build bench peers etcd redis
+	@scripts/npm-peers.sh build/npm-peers || echo "bench: the lines beside locks of npm will say so" >&2
 	@scripts/build.sh -DHOLDFAST_BENCH=ON product benchmarks
 	@exec build/bin/holdfast_bench --json bench-results.json
 
 bench-peers: ## install what the benchmarks compare with, only
 	$(packages) peers
+	@scripts/npm-peers.sh build/npm-peers
 
 .PHONY: doc
 doc: ## the reference of the public headers: build/doc/html/index.html

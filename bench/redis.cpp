@@ -1,7 +1,8 @@
 // The lines of the Redis store: against bare commands on one blocking connection, a token queue and
-// redis-py's Lock. Every line starts a server of its own.
+// the locks of redis-py and npm. Every line starts a server of its own.
 #include "engines.hpp"
 
+#include <filesystem>
 #include <stdexcept>
 #include <unistd.h>
 
@@ -81,21 +82,56 @@ void measure_u1(finding& into, std::chrono::nanoseconds budget) {
     }
 }
 
-/// Starts the polling peer, or says why it is not there.
-std::unique_ptr<crew> redis_py(int port, int processes, int threads, std::string& why_not) {
+/// The locks of others, all of which poll; or why one is not there.
+struct poller {
+    std::string name;
+    std::unique_ptr<crew> workers;
+    std::string why_not;
+};
+
+std::string peer_file(const std::string& file) {
+    return (own_folder() / "bench-peers" / file).string();
+}
+
+poller redis_py(int port, int processes, int threads) {
+    poller made{.name = "redis-py Lock", .workers = nullptr, .why_not = "python3-redis is not installed"};
     // Debian's own interpreter: another one on the path does not see Debian's modules.
     const std::string python = "/usr/bin/python3";
     try {
         if (testing::run_process({python, "-c", "import redis"}, milliseconds(20'000)).status.ok()) {
-            return crew::of_program({python, (own_folder() / "bench-peers" / "redis_py_lock.py").string(),
-                                     std::to_string(port), "bench-redis-py", std::to_string(threads)},
-                                    processes);
+            made.workers = crew::of_program({python, peer_file("redis_py_lock.py"), std::to_string(port),
+                                             "bench-redis-py", std::to_string(threads)},
+                                            processes);
         }
-        why_not = "python3-redis is not installed";
     } catch (const std::exception& failure) {
-        why_not = failure.what();
+        made.why_not = failure.what();
     }
-    return nullptr;
+    return made;
+}
+
+poller of_npm(const std::string& name, const std::string& kind, int port, int processes, int threads) {
+    poller made{.name = name, .workers = nullptr, .why_not = "make bench-peers has not installed it"};
+    const auto folder = own_folder().parent_path() / "npm-peers";
+    try {
+        if (std::filesystem::exists(folder / "installed")) {
+            made.workers =
+                crew::of_program({"/usr/bin/env", "node", peer_file("redis_npm_lock.js"), folder.string(),
+                                  kind, std::to_string(port), "bench-" + kind, std::to_string(threads)},
+                                 processes);
+        }
+    } catch (const std::exception& failure) {
+        made.why_not = failure.what();
+    }
+    return made;
+}
+
+std::vector<poller> start_pollers(int port, int processes, int threads) {
+    std::vector<poller> made;
+    made.push_back(redis_py(port, processes, threads));
+    made.push_back(of_npm("node-redlock 4", "redlock4", port, processes, threads));
+    made.push_back(of_npm("node-redlock 5", "redlock5", port, processes, threads));
+    made.push_back(of_npm("redis-semaphore", "redis-semaphore", port, processes, threads));
+    return made;
 }
 
 void measure_c44(finding& into, std::chrono::nanoseconds budget) {
@@ -105,14 +141,15 @@ void measure_c44(finding& into, std::chrono::nanoseconds budget) {
     redis_wire(server.port()).send({{"RPUSH", "bench-queue", "1"}});
     const auto queue = crew::of_takers("redis-queue", std::to_string(server.port()), "bench-queue", 4, 4,
                                        server.folder() / "board-queue");
-    std::string why_not;
-    const auto poller = redis_py(server.port(), 4, 4, why_not);
+    const auto pollers = start_pollers(server.port(), 4, 4);
 
     constexpr milliseconds length(400);
     std::vector<contender> contenders{{"holdfast", [&] { return ours->contend(length); }},
                                       {"BLPOP queue", [&] { return queue->contend(length); }}};
-    if (poller) {
-        contenders.push_back({"redis-py Lock", [&] { return poller->contend(length); }});
+    for (const poller& each : pollers) {
+        if (each.workers) {
+            contenders.push_back({each.name, [&] { return each.workers->contend(length); }});
+        }
     }
     into.entrants = alternate(contenders, budget);
     const entrant& mine = into.entrants[0];
@@ -123,11 +160,13 @@ void measure_c44(finding& into, std::chrono::nanoseconds budget) {
         check_figure("fair <= 1.1", bound::at_most, 1.1, mine.fairness(&worker_count::turns), ""));
     into.checks.push_back(check_figure("p99 of waits <= 10 ms", bound::at_most, 10,
                                        mine.sum().waits.percentile(0.99) / 1e6, "ms"));
-    if (poller) {
-        into.checks.push_back(check_ratio("> redis-py Lock, which polls", bound::at_least, 1,
-                                          ratio(mine, into.entrants[2], rate_of)));
-    } else {
-        into.checks.push_back(not_measured("> redis-py Lock, which polls", why_not));
+    std::size_t place = 2;
+    for (const poller& each : pollers) {
+        const std::string goal = "> " + each.name + ", which polls";
+        into.checks.push_back(
+            each.workers ? check_ratio(goal, bound::at_least, 1, ratio(mine, into.entrants[place], rate_of))
+                         : not_measured(goal, each.why_not));
+        place += each.workers ? 1 : 0;
     }
     for (const entrant& each : into.entrants) {
         into.checks.push_back(check_waits(each));
@@ -157,20 +196,24 @@ void measure_c16(finding& into, std::chrono::nanoseconds budget) {
 void measure_hand_over(finding& into, std::chrono::nanoseconds budget) {
     testing::redis_server server;
     const auto ours = crew::of_takers("holdfast", server.url(), "bench", 2, 1, server.folder() / "board");
-    std::string why_not;
-    const auto poller = redis_py(server.port(), 2, 1, why_not);
+    const auto pollers = start_pollers(server.port(), 2, 1);
     std::vector<contender> contenders{{"holdfast", [&] { return ours->hand_over(8); }}};
-    if (poller) {
-        contenders.push_back({"redis-py Lock", [&] { return poller->hand_over(4); }});
+    for (const poller& each : pollers) {
+        if (each.workers) {
+            contenders.push_back({each.name, [&] { return each.workers->hand_over(4); }});
+        }
     }
     into.entrants = alternate(contenders, budget);
     into.checks.push_back(check_figure("p50 <= 0.3 ms", bound::at_most, 0.3,
                                        into.entrants[0].sum().hand_over_p50_us() / 1000, "ms"));
-    if (poller) {
-        into.checks.push_back(check_figure("redis-py Lock: p50", bound::none, 0,
-                                           into.entrants[1].sum().hand_over_p50_us() / 1000, "ms"));
-    } else {
-        into.checks.push_back(not_measured("redis-py Lock: p50", why_not));
+    std::size_t place = 1;
+    for (const poller& each : pollers) {
+        const std::string figure = each.name + ": p50";
+        into.checks.push_back(each.workers
+                                  ? check_figure(figure, bound::none, 0,
+                                                 into.entrants[place].sum().hand_over_p50_us() / 1000, "ms")
+                                  : not_measured(figure, each.why_not));
+        place += each.workers ? 1 : 0;
     }
 }
 
@@ -186,11 +229,12 @@ void add_redis_lines(std::vector<line>& lines) {
                      "token queue without TTL",
                      measure_c16});
     lines.push_back({"redis", "C44",
-                     "4 processes of 4 threads, one name, against a BLPOP token queue without TTL and "
-                     "redis-py's Lock",
+                     "4 processes of 4 threads, one name, against a BLPOP token queue without TTL, "
+                     "redis-py's Lock, node-redlock and redis-semaphore",
                      measure_c44});
     lines.push_back({"redis", "hand-over",
-                     "release called to acquired in another process, held 20-80 ms, beside redis-py's Lock",
+                     "release called to acquired in another process, held 20-80 ms, beside redis-py's Lock, "
+                     "node-redlock and redis-semaphore",
                      measure_hand_over});
 }
 
