@@ -1,6 +1,6 @@
 // Breaks a real store under load, again and again, and says which promise was broken (CONTRIBUTING.md).
 //
-//   holdfast_chaos --store etcd [--seconds N] [--seed S] [--only TROUBLE]
+//   holdfast_chaos --store etcd|redis [--seconds N] [--seed S] [--only TROUBLE]
 //
 // A seed gives the same troubles in the same order, with the same members and lengths; what the threads make
 // of it is the machine's. Exit codes: 0 every promise was kept, 1 one was broken, 64 usage.
@@ -24,6 +24,9 @@
 #if defined(HOLDFAST_HAS_ETCD)
 #include "etcd_rig.hpp"
 #endif
+#if defined(HOLDFAST_HAS_REDIS)
+#include "redis_rig.hpp"
+#endif
 
 namespace holdfast::chaos {
 namespace {
@@ -43,6 +46,9 @@ rigs all_rigs() {
     rigs all;
 #if defined(HOLDFAST_HAS_ETCD)
     all["etcd"] = [] { return std::make_unique<etcd_rig>(); };
+#endif
+#if defined(HOLDFAST_HAS_REDIS)
+    all["redis"] = [] { return std::make_unique<redis_rig>(ttl); };
 #endif
     return all;
 }
@@ -98,7 +104,7 @@ class run {
             if (dice_.permille(500)) {
                 work_.cling(dice_.below(clients_));
             }
-            work_.allow_overlap(what.revokes ? told_within : 0s);
+            work_.allow_overlap(what.forgets ? ttl : what.revokes ? told_within : 0s);
             what.begin(own);
             std::this_thread::sleep_for(length);
             const auto during = work_.so_far().turns - before.turns;

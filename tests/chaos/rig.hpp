@@ -21,6 +21,10 @@ struct trouble {
     /// It takes holds away from those who have them; these are told within a while, and fencing protects
     /// meanwhile.
     bool revokes = false;
+    /// The store ends holds, or forgets them, of which nobody tells: the engine's declared level, or what it
+    /// rests on by the documentation, says so. Whoever held learns of it by its next renewal, at its deadline
+    /// at the latest; tokens rise all the same.
+    bool forgets = false;
 };
 
 class rig {

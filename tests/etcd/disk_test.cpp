@@ -1,45 +1,14 @@
 // A server whose disk is full: etcd ends then, and is started again once there is room.
 #include "etcd/one_server.hpp"
 
-#include <fstream>
-
-#include <unistd.h>
+#include "support/small_disk.hpp"
 
 namespace holdfast::etcd::testing {
 namespace {
 
-/// A file system of its own, of 160 MiB, which only this test can fill: etcd's log takes 64 MiB a piece in
-/// advance. It ends with its process; as root it needs no user namespace.
-class small_disk {
-  public:
-    small_disk() {
-        std::vector<std::string> argv{"unshare", "--mount"};
-        if (::geteuid() != 0) {
-            argv.insert(argv.end(), {"--user", "--map-root-user"});
-        }
-        argv.insert(argv.end(),
-                    {"sh", "-c", "mount -t tmpfs -o size=160m tmpfs /mnt && echo ready && exec cat"});
-        holdfast::testing::process_options how;
-        how.input_pipe = true;
-        how.out = holdfast::testing::redirect::pipe();
-        keeper_ = std::make_unique<child_process>(argv, how);
-        EXPECT_EQ(keeper_->read_line(5s), "ready") << "this needs the right to mount a tmpfs";
-    }
-    std::filesystem::path path() const { return "/proc/" + std::to_string(keeper_->pid()) + "/root/mnt"; }
-    void fill() {
-        std::ofstream filler(path() / "filler");
-        const std::string block(1 << 16, 'x');
-        while (filler.write(block.data(), static_cast<std::streamsize>(block.size())).flush()) {
-        }
-    }
-    void make_room() { std::filesystem::remove(path() / "filler"); }
-
-  private:
-    std::unique_ptr<child_process> keeper_;
-};
-
 TEST(etcd_full_disk, grants_nothing_and_costs_no_hold_when_there_is_room_again_in_time) {
-    small_disk disk;
+    // etcd's log takes 64 MiB a piece in advance.
+    const holdfast::testing::small_disk disk(160);
     etcd_server server({"--data-dir", (disk.path() / "data").string()});
     server_world world(server.url());
     member ann(world, 60s);

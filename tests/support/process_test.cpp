@@ -1,10 +1,14 @@
 #include "support/ports.hpp"
 #include "support/process.hpp"
+#include "support/shifted_clock.hpp"
+#include "support/small_disk.hpp"
 #include "support/temp_dir.hpp"
 #include "support/wait_for.hpp"
 
 #include <csignal>
 #include <cstdlib>
+#include <ctime>
+#include <fstream>
 #include <gtest/gtest.h>
 #include <string>
 #include <sys/stat.h>
@@ -145,6 +149,40 @@ TEST(temp_dir, is_private_and_goes_with_its_content) {
         EXPECT_EQ(facts.st_mode & 0777U, 0700U);
     }
     EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+TEST(shifted_clock, is_wrong_for_what_was_started_with_it_only_and_jumps_while_it_runs) {
+    shifted_clock clock;
+    const std::string forever = "while read line; do date +%s; done";
+    process_options how;
+    how.env = clock.environment();
+    how.input_pipe = true;
+    how.out = redirect::pipe();
+    child_process shell({"sh", "-c", forever}, how);
+    const auto ahead = [&] {
+        shell.write_input("when?\n");
+        const double now = static_cast<double>(std::time(nullptr));
+        return std::stod(shell.read_line(10s).value_or("0")) - now;
+    };
+    EXPECT_NEAR(ahead(), 0, 5);
+    clock.jump(1h);
+    EXPECT_NEAR(ahead(), 3600, 5);
+    clock.jump(-2h);
+    EXPECT_NEAR(ahead(), -3600, 5);
+    EXPECT_EQ(clock.offset(), -1h);
+}
+
+TEST(small_disk, is_full_until_there_is_room_again) {
+    const small_disk disk(1);
+    const auto write = [&] {
+        return static_cast<bool>(std::ofstream(disk.path() / "one") << std::string(8192, 'x') << std::flush);
+    };
+    EXPECT_TRUE(write());
+    std::filesystem::remove(disk.path() / "one");
+    disk.fill();
+    EXPECT_FALSE(write());
+    disk.make_room();
+    EXPECT_TRUE(write());
 }
 
 TEST(wait_for, is_true_at_once_and_false_after_its_bound) {

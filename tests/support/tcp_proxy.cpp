@@ -184,7 +184,7 @@ class tcp_proxy::connection {
     traffic down_{server_, client_};
 };
 
-tcp_proxy::tcp_proxy(std::uint16_t target) : target_(target), listener_(make_socket()) {
+tcp_proxy::tcp_proxy(std::uint16_t target) : listener_(make_socket()), target_(target) {
     constexpr int attempts = 8;
     for (int attempt = 1;; ++attempt) {
         port_ = free_port();
@@ -222,6 +222,15 @@ void tcp_proxy::set(const network_fault& fault) {
     ring();
 }
 
+void tcp_proxy::lead_to(std::uint16_t target) {
+    {
+        const std::lock_guard lock(mutex_);
+        target_ = target;
+        cut_wanted_ = true;
+    }
+    ring();
+}
+
 void tcp_proxy::cut() {
     {
         const std::lock_guard lock(mutex_);
@@ -240,6 +249,7 @@ void tcp_proxy::run() {
     std::vector<pollfd> ready;
     for (;;) {
         network_fault fault;
+        std::uint16_t target = 0;
         bool cut_all = false;
         {
             const std::lock_guard lock(mutex_);
@@ -250,6 +260,7 @@ void tcp_proxy::run() {
                 return;
             }
             fault = fault_;
+            target = target_;
             cut_all = fault.refused || std::exchange(cut_wanted_, false);
         }
         if (cut_all) {
@@ -287,7 +298,7 @@ void tcp_proxy::run() {
             const int client = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
             if (client >= 0) {
                 const int server = make_socket();
-                const sockaddr_in address = loopback(target_);
+                const sockaddr_in address = loopback(target);
                 // Where nobody listens, the first read says so.
                 static_cast<void>(
                     ::connect(server, reinterpret_cast<const sockaddr*>(&address), sizeof address));

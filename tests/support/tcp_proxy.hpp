@@ -46,6 +46,8 @@ class tcp_proxy {
     /// From now on, and for connections that are open already.
     void set(const network_fault& fault);
     void heal() { set({}); }
+    /// From now on it leads to this port. Resets every connection that is open now, as cut() does.
+    void lead_to(std::uint16_t target);
     /// Resets every connection that is open now.
     void cut();
     /// How many connections have been reset by a fault so far.
@@ -58,14 +60,14 @@ class tcp_proxy {
     void run();
     void ring() noexcept;
 
-    const std::uint16_t target_;
     std::uint16_t port_ = 0;
     int listener_ = -1;
     int bell_ = -1;
     std::atomic<std::size_t> cuts_{0};
 
     std::mutex mutex_;
-    network_fault fault_;     // Guarded by mutex_, as is what follows.
+    std::uint16_t target_; // Guarded by mutex_, as is what follows.
+    network_fault fault_;
     bool cut_wanted_ = false; // All that are open.
     bool ended_ = false;
 

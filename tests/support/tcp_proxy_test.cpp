@@ -81,6 +81,7 @@ class proxied : public ::testing::Test {
         return endpoint(::accept(listener_, nullptr, nullptr));
     }
     tcp_proxy& proxy() { return proxy_; }
+    [[nodiscard]] std::uint16_t target() const { return target_; }
 
   private:
     std::uint16_t target_ = free_port();
@@ -146,6 +147,19 @@ TEST_F(proxied, resets_what_is_open_and_refuses_what_is_new) {
     proxy().heal();
     const auto later = endpoint::to(proxy().port());
     later.say("ask");
+    EXPECT_TRUE(wait_for([&] { return accept().hear(1s) == "ask"; }, 10s));
+}
+
+TEST_F(proxied, leads_elsewhere_from_one_moment_on) {
+    const auto before = endpoint::to(proxy().port());
+    const auto server = accept();
+    proxy().lead_to(free_port());
+    EXPECT_EQ(before.hear(), "reset");
+    EXPECT_EQ(server.hear(), "reset");
+    EXPECT_NE(endpoint::to(proxy().port()).hear(), "") << "nobody listens there";
+    proxy().lead_to(target());
+    const auto after = endpoint::to(proxy().port());
+    after.say("ask");
     EXPECT_TRUE(wait_for([&] { return accept().hear(1s) == "ask"; }, 10s));
 }
 
