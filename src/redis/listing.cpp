@@ -40,6 +40,11 @@ Number number(std::string_view text) {
     return value;
 }
 
+/// A server's time, or a span, that is nonsense must not run over when it is reckoned with in nanoseconds.
+long long sane_ms(long long value) {
+    return std::clamp<long long>(value, 0, INT64_MAX / 2'000'000);
+}
+
 class lister {
   public:
     lister(engine& on, instant give_up) : on_(on), give_up_(give_up) {}
@@ -129,13 +134,15 @@ claim_status lister::status(std::string_view id, bool holds, std::uint32_t weigh
                       .weight = weight,
                       .token = token,
                       .foreign = false,
-                      .stale = ends_ms <= now_ms,
+                      .stale = sane_ms(ends_ms) <= now_ms,
                       .who = std::nullopt,
                       .since = std::nullopt,
-                      .ttl_left = std::max<nanoseconds>(milliseconds(ends_ms - now_ms), nanoseconds(0))};
+                      .ttl_left =
+                          std::max<nanoseconds>(milliseconds(sane_ms(ends_ms) - now_ms), nanoseconds(0))};
     if (token != 0) {
         // Unless the server's clock went back, a token is the time of its grant.
-        made.since = std::chrono::system_clock::time_point(std::chrono::microseconds(token));
+        made.since = std::chrono::system_clock::time_point(
+            std::chrono::microseconds(std::min<std::uint64_t>(token, INT64_MAX / 1000)));
     }
     return made;
 }
@@ -165,7 +172,7 @@ void lister::add_gate(resource_status& to, const reply& value, const reply& left
     foreign.weight = lock_capacity;
     foreign.foreign = true;
     if (left.integer >= 0) {
-        foreign.ttl_left = milliseconds(left.integer);
+        foreign.ttl_left = milliseconds(sane_ms(left.integer));
     }
     to.claims.push_back(std::move(foreign));
 }
@@ -189,9 +196,10 @@ result<resource_status> lister::read_line(const std::string& name) {
     }
     resource_status found{.name = name, .capacity = lock_capacity, .claims = {}};
     const auto& time = (*replies)[0].items;
-    const long long now_ms =
-        time.size() == 2 ? number<long long>(time[0].text) * 1000 + number<long long>(time[1].text) / 1000
-                         : 0;
+    // Its seconds and microseconds.
+    const long long now_ms = time.size() == 2 ? sane_ms(sane_ms(number<long long>(time[0].text)) * 1000 +
+                                                        sane_ms(number<long long>(time[1].text)) / 1000)
+                                              : 0;
     add_gate(found, (*replies)[1], (*replies)[2], (*replies)[7], now_ms);
     const auto pairs = [](const reply& flat) {
         std::map<std::string_view, std::string_view> made;

@@ -31,7 +31,7 @@ TEST(url, decodes_credentials_and_never_shows_the_password) {
 
 TEST(url, a_bad_url_names_the_remedy_and_hides_the_password) {
     for (const char* bad : {"redis://u:secret@h:99999/0", "redis://u:secret@h:x", "redis://u:secret@h1,,h2",
-                            "redis://u:secret@h/%zz", "redis://u:secret@h#f"}) {
+                            "redis://u:secret@h/%zz", "redis://u:secret@h#f", "redis://u:secret@h?#f"}) {
         const auto url = parse_url(bad);
         ASSERT_FALSE(url) << bad;
         EXPECT_EQ(url.error().code(), errc::config);
