@@ -26,7 +26,7 @@ error error_of(const reply& got, const settings& where) {
                                         "' a right that locks need; grant it with ACL SETUSER: the keys of "
                                         "your locks and ~holdfast:*, "
                                         "&holdfast:*, +@read +@write +@scripting +@pubsub +time" +
-                                        said};
+                                        (where.database == 0 ? "" : " +select") + said};
     }
     if (got.is_error("MOVED") || got.is_error("ASK") || got.is_error("CROSSSLOT")) {
         return {errc::config, at + " belongs to a Redis Cluster, which redis:// does not speak" + said};

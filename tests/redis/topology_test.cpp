@@ -59,6 +59,13 @@ TEST(rights, the_documented_rights_suffice_and_less_is_unauthorized) {
     EXPECT_TRUE(first) << first.error().message();
     EXPECT_EQ(code_of(deaf.mutex("app:2").try_acquire_for(3s)), errc::unauthorized);
 
+    const auto elsewhere = try_connect(url("app") + "/3");
+    ASSERT_FALSE(elsewhere);
+    EXPECT_EQ(elsewhere.error().code(), errc::unauthorized);
+    EXPECT_THAT(elsewhere.error().message(), ::testing::HasSubstr("+time +select"));
+    allow("app", {"+select"});
+    EXPECT_TRUE(connect(url("app") + "/3").mutex("app:1").acquire());
+
     auto mute = connect(url("no-script"));
     EXPECT_EQ(code_of(mute.mutex("app:3").acquire()), errc::unauthorized);
 }
