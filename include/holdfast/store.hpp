@@ -133,7 +133,7 @@ class claim_events {
     /// It stood in line or held, and is gone, by proof from the store.
     virtual void on_lost(loss_reason why) noexcept = 0;
     /// remove() ended. Success: nothing of it is left (also when there was nothing, or when it had been
-    /// lost).
+    /// lost). lost: the same, and the store is sure that it had held, and held no more when the removal came.
     virtual void on_removed(result<void> outcome) noexcept = 0;
 
     /// Where a blocking caller sleeps; every on_* above notifies it after having taken effect.

@@ -86,9 +86,15 @@ void hold::on_lost(loss_reason why) noexcept {
 void hold::on_removed(result<void> outcome) noexcept {
     {
         const latch_guard locked(guard_);
-        gone_ = gone_ || outcome.has_value();
+        const bool had_ended = !outcome && outcome.error().code() == errc::lost;
+        gone_ = gone_ || outcome.has_value() || had_ended;
         if (phase_ == phase::removing) {
-            if (outcome) {
+            if (had_ended && lost_before_release_ == loss_reason::none) {
+                // Nobody had noticed, but the store is sure: whoever releases must hear of it.
+                lost_before_release_ = loss_reason::revoked;
+                tell_end(event::kind::lost, loss_reason::revoked);
+            }
+            if (outcome || had_ended) {
                 phase_ = phase::removed;
             } else {
                 removal_failure_ = outcome.error();

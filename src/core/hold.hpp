@@ -155,7 +155,7 @@ class hold final : public claim_events, public std::enable_shared_from_this<hold
     std::optional<error> removal_failure_ GUARDED_BY(guard_);
     std::optional<std::stop_source> lost_source_ GUARDED_BY(guard_);
     std::weak_ptr<wakeable> hears_ GUARDED_BY(guard_);
-    // Only who releases touches these.
+    // Only who releases touches these, and the store's answer to the removal, which he waits for.
     loss_reason lost_before_release_ = loss_reason::none;
     instant release_by_;
 };

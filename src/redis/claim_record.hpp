@@ -31,7 +31,8 @@ struct session::record {
     std::shared_ptr<claim_events> entry; ///< While it is carried.
     phase at = phase::gone;
     bool only_if_free = false;
-    unsigned appends = 0; ///< How often append() was called.
+    bool left_holding = false; ///< It held when its removal was sent.
+    unsigned appends = 0;      ///< How often append() was called.
     instant asked_at{};
     instant leased_at{}; ///< When the newest confirmed lease was asked for.
     std::optional<loop::timer> next_poll;

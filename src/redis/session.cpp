@@ -231,6 +231,7 @@ void session::remove(std::shared_ptr<claim_events> entry) {
 
 void session::begin_remove(const std::shared_ptr<claim_events>& entry) {
     const record_ptr of = record_for(entry);
+    of->left_holding = of->at == phase::holding;
     set_phase(*of, phase::removing);
     ask(of, {.what = purpose::remove, .give_up = time_limit()});
 }
@@ -240,7 +241,13 @@ void session::remove_answered(const record_ptr& of, const result<reply>& outcome
         return; // close() asked, and the claim's own removal was answered before.
     }
     if (outcome && !outcome->is_error()) {
-        tell(of, [](claim_events& entry) { entry.on_removed({}); });
+        // Only the first removal of a hold can tell: a repeated one finds what the one before has done.
+        const bool had_ended =
+            of->left_holding && outcome->type == reply::kind::integer && outcome->integer == 0;
+        tell(of, [had_ended](claim_events& entry) {
+            entry.on_removed(had_ended ? result<void>(error(errc::lost, "it had ended before"))
+                                       : result<void>());
+        });
         forget(of);
         return;
     }

@@ -44,6 +44,23 @@ class admin_on_redis : public on_redis {
     std::unique_ptr<store> store_ = open(server().url());
 };
 
+// The holder is told by message, or at its next renewal; a release may come before either.
+TEST_F(admin_on_redis, a_release_says_that_the_hold_had_been_taken_away) {
+    auto locks = connect();
+    for (const auto& take : {+[](holdfast::locks& in) { return in.mutex("a").acquire().value(); },
+                             +[](holdfast::locks& in) { return in.semaphore("b", 3).acquire(2).value(); }}) {
+        auto mine = take(locks);
+        raw_({"DEL", "a"});
+        EXPECT_LE(store_->break_holds(named("b"), std::nullopt, soon()).value(), 1U);
+        const auto released = mine.release();
+        ASSERT_FALSE(released);
+        EXPECT_EQ(released.error().code(), errc::lost);
+        EXPECT_FALSE(released.error().ends_in()) << "nothing of it is left";
+    }
+    EXPECT_TRUE(locks.mutex("a").acquire().value().release()) << "a release of what is held is one";
+    EXPECT_TRUE(locks.semaphore("b", 3).acquire(3).value().release());
+}
+
 TEST_F(admin_on_redis, a_foreign_hold_is_shown_and_broken_for_a_waiter_of_ours) {
     raw_({"SET", "a", "somebody's secret value", "PX", "60000"});
     resource_status line = show("a");
