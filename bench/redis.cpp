@@ -2,9 +2,14 @@
 // the locks of redis-py and npm. Every line starts a server of its own.
 #include "engines.hpp"
 
+#include <algorithm>
 #include <filesystem>
+#include <malloc.h>
 #include <stdexcept>
+#include <thread>
 #include <unistd.h>
+
+#include <holdfast/holdfast.hpp>
 
 #include "checks.hpp"
 #include "redis_wire.hpp"
@@ -15,9 +20,6 @@ namespace holdfast::bench {
 namespace {
 
 using std::chrono::milliseconds;
-
-constexpr const char* compare_and_delete =
-    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
 
 /// A replay that does not take and free the lock would measure nothing.
 void require_that_it_locks(redis_wire& wire, const captured_cycle& cycle, const std::string& name) {
@@ -193,6 +195,83 @@ void measure_c16(finding& into, std::chrono::nanoseconds budget) {
                                        into.entrants[1].sum().waits.percentile(0.99) / 1e6, "ms"));
 }
 
+/// Several at once on names of their own: one connection for all of them, against one for each.
+void measure_u16(finding& into, std::chrono::nanoseconds budget) {
+    testing::redis_server server;
+    const auto ours =
+        crew::of_takers("holdfast-each", server.url(), "bench", 1, 16, server.folder() / "board-ours");
+    const auto bare = crew::of_takers("redis-bare-each", std::to_string(server.port()), "bench-bare", 1, 16,
+                                      server.folder() / "board-bare");
+    constexpr milliseconds length(400);
+    into.entrants = alternate({{"holdfast", [&] { return ours->contend(length); }},
+                               {"16 connections", [&] { return bare->contend(length); }}},
+                              budget);
+    into.checks.push_back(check_ratio(">= 1.3 x SET NX PX + EVALSHA on 16 blocking connections",
+                                      bound::at_least, 1.3,
+                                      ratio(into.entrants[0], into.entrants[1], rate_of)));
+    for (const entrant& each : into.entrants) {
+        into.checks.push_back(check_waits(each));
+        into.checks.push_back(check_figure(each.name + ": fair (0: a worker starved)", bound::none, 0,
+                                           each.fairness(&worker_count::turns), ""));
+    }
+}
+
+/// Held for a millisecond: the ideal is a thousand turns a second.
+void measure_1ms(finding& into, std::chrono::nanoseconds budget) {
+    testing::redis_server server;
+    const auto ours =
+        crew::of_takers("holdfast", server.url(), "bench", 4, 4, server.folder() / "board-ours");
+    redis_wire(server.port()).send({{"RPUSH", "bench-queue", "1"}});
+    const auto queue = crew::of_takers("redis-queue", std::to_string(server.port()), "bench-queue", 4, 4,
+                                       server.folder() / "board-queue");
+    constexpr milliseconds length(400);
+    into.entrants = alternate({{"holdfast", [&] { return ours->contend(length, milliseconds(1)); }},
+                               {"BLPOP queue", [&] { return queue->contend(length, milliseconds(1)); }}},
+                              budget);
+    into.checks.push_back(
+        check_figure(">= 0.9 of the ideal", bound::at_least, 0.9, into.entrants[0].sum().rate() / 1000, ""));
+    for (const entrant& each : into.entrants) {
+        into.checks.push_back(check_waits(each));
+        into.checks.push_back(check_figure(each.name + ": fair (0: a worker starved)", bound::none, 0,
+                                           each.fairness(&worker_count::turns), ""));
+    }
+}
+
+/// Seconds of processor time that the server has used.
+double server_time(redis_wire& of) {
+    const std::string info = of.text({"INFO", "cpu"});
+    const auto field = [&](const std::string& key) {
+        return std::stod(info.substr(info.find(key + ":") + key.size() + 1));
+    };
+    return field("used_cpu_user_main_thread") + field("used_cpu_sys_main_thread");
+}
+
+/// What it costs to hold many names and do nothing: one TTL of renewals.
+void measure_many(finding& into, std::chrono::nanoseconds) {
+    constexpr int count = 10'000;
+    constexpr std::chrono::seconds ttl(10);
+    testing::redis_server server;
+    redis_wire wire(server.port());
+    const auto on = connect(server.url(), {.ttl = ttl});
+    on.mutex("first").acquire().value().release().value(); // The session is open.
+    const double bytes_before = static_cast<double>(mallinfo2().uordblks);
+    std::vector<held> all;
+    all.reserve(count);
+    for (int i = 0; i < count; ++i) {
+        all.push_back(on.mutex("bench-" + std::to_string(i)).acquire().value());
+    }
+    const double bytes = static_cast<double>(mallinfo2().uordblks) - bytes_before;
+    std::this_thread::sleep_for(ttl / 3);
+    const double before = server_time(wire);
+    std::this_thread::sleep_for(ttl);
+    const double share = (server_time(wire) - before) / std::chrono::duration<double>(ttl).count();
+    const auto lost = std::count_if(all.begin(), all.end(), [](const held& each) { return each.is_lost(); });
+    into.checks.push_back(check_figure("none is lost", bound::at_most, 0, static_cast<double>(lost), ""));
+    into.checks.push_back(
+        check_figure("about 1 % of a server core at TTL 10 s", bound::at_most, 1.5, share * 100, "%"));
+    into.checks.push_back(check_figure("<= 2 KiB each", bound::at_most, 2048, bytes / count, "bytes"));
+}
+
 void measure_hand_over(finding& into, std::chrono::nanoseconds budget) {
     testing::redis_server server;
     const auto ours = crew::of_takers("holdfast", server.url(), "bench", 2, 1, server.folder() / "board");
@@ -232,6 +311,15 @@ void add_redis_lines(std::vector<line>& lines) {
                      "4 processes of 4 threads, one name, against a BLPOP token queue without TTL, "
                      "redis-py's Lock, node-redlock and redis-semaphore",
                      measure_c44});
+    lines.push_back({"redis", "U16",
+                     "16 threads of one process, 16 names, against 16 blocking connections doing SET NX PX + "
+                     "compare-and-delete",
+                     measure_u16});
+    lines.push_back({"redis", "C44-1ms",
+                     "4 processes of 4 threads, one name, held for 1 ms, beside a BLPOP token queue",
+                     measure_1ms});
+    lines.push_back(
+        {"redis", "10000-names", "one process holds 10,000 names at TTL 10 s for 10 s", measure_many});
     lines.push_back({"redis", "hand-over",
                      "release called to acquired in another process, held 20-80 ms, beside redis-py's Lock, "
                      "node-redlock and redis-semaphore",

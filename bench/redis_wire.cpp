@@ -38,6 +38,25 @@ class redis_queue final : public turn_taker {
     std::vector<command> give_;
 };
 
+class redis_bare final : public turn_taker {
+  public:
+    redis_bare(int port, const std::string& name)
+        : wire_(port), take_{{"SET", name, value, "NX", "PX", "10000"}},
+          give_{{"EVALSHA", wire_.text({"SCRIPT", "LOAD", compare_and_delete}), "1", name, value}} {}
+    void acquire() override { wire_.send(take_); }
+    void release() override {
+        if (wire_.send(give_) != 1) {
+            throw std::runtime_error("a bare lock was not held");
+        }
+    }
+
+  private:
+    static constexpr const char* value = "0123456789abcdef0123456789abcdef.1";
+    redis_wire wire_;
+    std::vector<command> take_;
+    std::vector<command> give_;
+};
+
 /// One quoted word of MONITOR, from behind its opening quote; moves `at` behind the closing one.
 std::string unquoted(const std::string& line, std::size_t& at) {
     std::string word;
@@ -160,6 +179,10 @@ captured_cycle capture(int port, const std::string& name, turn_taker& ours) {
 
 std::unique_ptr<turn_taker> make_redis_queue(int port, const std::string& name) {
     return std::make_unique<redis_queue>(port, name);
+}
+
+std::unique_ptr<turn_taker> make_redis_bare(int port, const std::string& name) {
+    return std::make_unique<redis_bare>(port, name);
 }
 
 } // namespace holdfast::bench

@@ -51,4 +51,11 @@ command words_of(const std::string& monitor_line);
 /// A queue of one token: BLPOP takes it, RPUSH gives it back. Nothing ends by itself: a dead holder keeps it.
 std::unique_ptr<turn_taker> make_redis_queue(int port, const std::string& name);
 
+/// The classic lock, which nobody waits for: SET NX PX takes it, a script that compares the value deletes it.
+std::unique_ptr<turn_taker> make_redis_bare(int port, const std::string& name);
+
+/// The script of that.
+inline constexpr const char* compare_and_delete =
+    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
+
 } // namespace holdfast::bench

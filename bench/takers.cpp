@@ -125,6 +125,11 @@ taker_maker takers(const std::string& kind, const std::string& where, const std:
     if (kind == "redis-queue") {
         return [where, name] { return make_redis_queue(std::stoi(where), name); };
     }
+    if (kind == "redis-bare-each") {
+        return [where, stem = name + "-" + process, next = 0]() mutable {
+            return make_redis_bare(std::stoi(where), stem + "-" + std::to_string(next++));
+        };
+    }
 #endif
     throw std::runtime_error("this build cannot take turns by " + kind);
 }

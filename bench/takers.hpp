@@ -28,8 +28,9 @@ using taker_maker = std::function<std::unique_ptr<turn_taker>()>;
 /// "etcd-same"      | host:port | etcd_bare::shape::as_ours
 /// "ofd"            | a file | fcntl(2) with F_OFD_SETLKW; every thread has its own open file
 /// "redis-queue"    | a port | BLPOP and RPUSH of one token; every thread has its own connection
-/// Throws std::runtime_error for a kind that this build does not have.
-/// `process`: which of the line's it is.
+/// "redis-bare-each" | a port | SET NX PX and compare-and-delete; every thread has a connection and a name of
+/// its own Throws std::runtime_error for a kind that this build does not have. `process`: which of the line's
+/// it is.
 taker_maker takers(const std::string& kind, const std::string& where, const std::string& name,
                    const std::string& process = "0");
 
