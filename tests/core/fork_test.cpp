@@ -16,6 +16,14 @@
 #include "contract/reference_store.hpp"
 #include "core/client.hpp"
 
+// Not under AddressSanitizer: clang 14's allocator has latches of its own that a fork can find locked.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HOLDFAST_ALLOCATOR_IS_NOT_FOR_FORKS
+#endif
+#endif
+#if !defined(HOLDFAST_ALLOCATOR_IS_NOT_FOR_FORKS)
+
 namespace holdfast::testing {
 namespace {
 
@@ -92,3 +100,5 @@ TEST_F(fork_in_the_middle, a_connection_that_others_use_makes_faces) {
 
 } // namespace
 } // namespace holdfast::testing
+
+#endif
