@@ -26,10 +26,11 @@ void tell(notice& news) {
     }
 }
 
-// After these the store keeps no reference to the claim.
+// After these the store keeps no reference to the claim. Also where a removal failed: a repeated remove()
+// makes it known again, and without one nobody would ever drop it.
 bool is_last(const notice& news) {
     return news.what == notice::kind::refused || news.what == notice::kind::lost ||
-           (news.what == notice::kind::removed && !news.failure);
+           news.what == notice::kind::removed;
 }
 
 } // namespace
