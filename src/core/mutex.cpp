@@ -53,7 +53,7 @@ bool exclusive_access::try_lock() {
         state_->exclusive.keep(*mine);
         return true;
     }
-    return core::keep_or_throw(state_->exclusive, try_acquire());
+    return core::keep_or_throw(state_->exclusive, core::acquire(*state_, writer, core::no_patience()));
 }
 
 bool exclusive_access::lock_within(nanoseconds duration) {
