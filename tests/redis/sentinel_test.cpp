@@ -34,6 +34,16 @@ class sentinel_server final : public server_process {
     const std::uint16_t master_;
 };
 
+/// What the server says it is; nothing while a failover cuts its clients off, as Sentinel does to those of
+/// the new master.
+std::string role(std::uint16_t port) {
+    try {
+        return raw_client(port)({"ROLE"}).items.at(0).text;
+    } catch (const std::runtime_error&) {
+        return {};
+    }
+}
+
 class behind_sentinel : public ::testing::Test {
   protected:
     void SetUp() override {
@@ -76,8 +86,7 @@ TEST_F(behind_sentinel, after_a_failover_waiters_are_served_by_the_new_master) {
     ASSERT_TRUE(wait_for([&] { return raw.number({"LLEN", "holdfast:{a}:a:l"}) == 1; }, 5s));
     EXPECT_EQ(raw.number({"WAIT", "1", "5000"}), 1);
     master_.kill();
-    ASSERT_TRUE(
-        wait_for([&] { return raw_client(replica_.port())({"ROLE"}).items.at(0).text == "master"; }, 30s));
+    ASSERT_TRUE(wait_for([&] { return role(replica_.port()) == "master"; }, 30s));
     static_cast<void>(held->release());
     ASSERT_EQ(waiter.wait_for(60s), std::future_status::ready);
     auto next = waiter.get();
