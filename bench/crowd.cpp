@@ -2,7 +2,6 @@
 
 #include <atomic>
 #include <exception>
-#include <fstream>
 #include <iostream>
 #include <stdexcept>
 #include <thread>
@@ -10,24 +9,15 @@
 #include <holdfast/holdfast.hpp>
 
 #include "support/detached.hpp"
+#include "support/own_status.hpp"
 
 namespace holdfast::bench {
 namespace {
 
 using std::chrono::milliseconds;
+using testing::own_status;
 
 constexpr std::size_t at_once = 500;
-
-/// A number of /proc/self/status: Threads, or VmRSS in kB.
-long own_status(const std::string& field) {
-    std::ifstream in("/proc/self/status");
-    for (std::string line; std::getline(in, line);) {
-        if (line.starts_with(field + ":")) {
-            return std::stol(line.substr(field.size() + 1));
-        }
-    }
-    return 0;
-}
 
 template <typename Condition>
 void await(Condition condition) {

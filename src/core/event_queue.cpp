@@ -56,11 +56,7 @@ void event_queue::close() noexcept {
         state_->stopping = true;
     }
     state_->place.notify();
-    if (thread_.runs_here()) {
-        thread_.detach(); // The sink dropped the last of it: the thread ends by itself, it owns its state.
-    } else {
-        thread_.join();
-    }
+    thread_.end();
 }
 
 void event_queue::tell(event what) noexcept {

@@ -46,15 +46,7 @@ notifier::~notifier() {
     }
     state_->place.notify();
     const latch_guard locked(guard_);
-    if (!thread_.joinable()) {
-        return;
-    }
-    if (thread_.runs_here()) {
-        thread_
-            .detach(); // A callback dropped the last reference: the thread ends by itself, it owns its state.
-    } else {
-        thread_.join();
-    }
+    thread_.end();
 }
 
 } // namespace holdfast::core

@@ -72,6 +72,19 @@ class quiet_thread {
         }
     }
 
+    /// Joins a thread that owns all that it touches, or lets it go where it is the caller itself: what runs
+    /// on it dropped the last reference to its owner. Nothing where it never started.
+    void end() {
+        if (!joinable()) {
+            return;
+        }
+        if (runs_here()) {
+            detach();
+        } else {
+            join();
+        }
+    }
+
   private:
     std::thread real_;
     std::optional<surroundings::thread_number> simulated_;

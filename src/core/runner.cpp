@@ -67,15 +67,7 @@ runner::~runner() {
     }
     state_->place.notify();
     const latch_guard locked(guard_);
-    if (!thread_.joinable()) {
-        return;
-    }
-    if (thread_.runs_here()) {
-        thread_.detach(); // A completion dropped the last reference: the thread ends by itself, it owns its
-                          // state.
-    } else {
-        thread_.join();
-    }
+    thread_.end();
 }
 
 } // namespace holdfast::core

@@ -52,6 +52,14 @@ class guard_process : public command_test {
         EXPECT_EQ(numbers(contents("old")).size(), count) << "the old command still runs";
     }
 
+    /// The stopped keeper goes on, and says that its lock was lost.
+    static void expect_lost_on_resume(child_process& old) {
+        old.signal(SIGCONT);
+        const auto status = old.wait(bound);
+        ASSERT_TRUE(status);
+        EXPECT_EQ(status->code, 79);
+    }
+
     pid_t child_of(pid_t parent) {
         std::string found;
         EXPECT_TRUE(wait_for(
@@ -70,10 +78,7 @@ TEST_F(guard_process, ends_the_command_while_the_keeper_is_stopped) {
     ASSERT_TRUE(is_stamping());
     old.signal(SIGSTOP);
     expect_no_overlap();
-    old.signal(SIGCONT);
-    const auto status = old.wait(bound);
-    ASSERT_TRUE(status);
-    EXPECT_EQ(status->code, 79);
+    expect_lost_on_resume(old);
 }
 
 TEST_F(guard_process, ends_descendants_that_left_the_group_and_the_session) {
@@ -81,10 +86,7 @@ TEST_F(guard_process, ends_descendants_that_left_the_group_and_the_session) {
     ASSERT_TRUE(is_stamping());
     old.signal(SIGSTOP);
     expect_no_overlap();
-    old.signal(SIGCONT);
-    const auto status = old.wait(bound);
-    ASSERT_TRUE(status);
-    EXPECT_EQ(status->code, 79);
+    expect_lost_on_resume(old);
 }
 
 TEST_F(guard_process, ends_the_command_when_the_keeper_is_killed) {
@@ -129,10 +131,7 @@ TEST_F(guard_process, with_on_lost_warn_lets_the_command_end_by_itself) {
     old.signal(SIGSTOP);
     ASSERT_EQ(code({"run", "n", "touch", file("go")}), 0);
     EXPECT_EQ(old.read_line(bound), "finished");
-    old.signal(SIGCONT);
-    const auto status = old.wait(bound);
-    ASSERT_TRUE(status);
-    EXPECT_EQ(status->code, 79);
+    expect_lost_on_resume(old);
 }
 
 TEST_F(guard_process, with_on_lost_kill_gives_no_time) {
@@ -224,10 +223,7 @@ TEST_F(guard_process, gives_term_before_kill) {
     ASSERT_TRUE(wait_for([this] { return contents("old") == "up\n"; }, bound));
     old.signal(SIGSTOP);
     EXPECT_TRUE(wait_for([this] { return contents("old") == "up\nterm\n"; }, bound));
-    old.signal(SIGCONT);
-    const auto status = old.wait(bound);
-    ASSERT_TRUE(status);
-    EXPECT_EQ(status->code, 79);
+    expect_lost_on_resume(old);
 }
 
 } // namespace

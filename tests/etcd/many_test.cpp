@@ -3,27 +3,18 @@
 #include <array>
 #include <atomic>
 #include <cstdio>
-#include <fstream>
 #include <functional>
 
 #include "etcd/one_server.hpp"
+#include "support/own_status.hpp"
 
 namespace holdfast::etcd::testing {
 namespace {
 
+using holdfast::testing::own_status;
+
 constexpr std::size_t many = 10'000;
 constexpr std::size_t at_once = 500;
-
-/// A number of /proc/self/status: Threads, or VmRSS in kB.
-long own_status(const std::string& field) {
-    std::ifstream in("/proc/self/status");
-    for (std::string line; std::getline(in, line);) {
-        if (line.starts_with(field + ":")) {
-            return std::stol(line.substr(field.size() + 1));
-        }
-    }
-    return 0;
-}
 
 /// As the asynchronous faces wait: it counts, and nobody sleeps on it.
 class quiet_claim final : public claim_events {

@@ -30,6 +30,13 @@ std::string etcdctl(const etcd_server& server, std::vector<std::string> args) {
     return done.out;
 }
 
+void compact(const etcd_server& server) {
+    const std::string fields = etcdctl(server, {"get", "nothing", "-w", "fields"});
+    const std::string before = "\"Revision\" : ";
+    const auto at = fields.find(before) + before.size();
+    etcdctl(server, {"compact", fields.substr(at, fields.find('\n', at) - at)});
+}
+
 std::vector<std::string> keys_below(const etcd_server& server, const std::string& prefix) {
     std::vector<std::string> out;
     std::istringstream lines(etcdctl(server, {"get", "--prefix", "--keys-only", prefix}));

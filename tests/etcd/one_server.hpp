@@ -40,6 +40,8 @@ class server_world final : public holdfast::testing::world {
 
 /// What etcdctl says; fails the test where it fails.
 std::string etcdctl(const etcd_server& server, std::vector<std::string> args);
+/// Throws all history away that is older than now.
+void compact(const etcd_server& server);
 /// Full keys with this prefix, by key.
 std::vector<std::string> keys_below(const etcd_server& server, const std::string& prefix);
 /// A number from the server's /metrics; the line starts with this text.

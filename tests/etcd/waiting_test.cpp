@@ -208,10 +208,7 @@ TEST(etcd_waiting_alone, a_waiter_survives_a_restart_and_a_compaction) {
     server.kill();
     server.start();
     // The one that leaves while nobody watches, and a history that is thrown away before anybody looks.
-    etcdctl(server, {"put", "unrelated", "1"});
-    const std::string fields = etcdctl(server, {"put", "unrelated", "2", "-w", "fields"});
-    const auto at = fields.find("\"Revision\" : ") + 13;
-    etcdctl(server, {"compact", fields.substr(at, fields.find('\n', at) - at)});
+    compact(server);
     ASSERT_TRUE(wait_for(
         [&] {
             ann.session().remove(first);
@@ -231,9 +228,7 @@ TEST(etcd_waiting_alone, a_hold_that_vanished_with_its_history_is_told) {
     member ann(world, 60s);
     const auto held = ann.stand("jobs");
     etcdctl(server, {"del", "--prefix", "jobs/"});
-    const std::string fields = etcdctl(server, {"put", "unrelated", "2", "-w", "fields"});
-    const auto at = fields.find("\"Revision\" : ") + 13;
-    etcdctl(server, {"compact", fields.substr(at, fields.find('\n', at) - at)});
+    compact(server);
     EXPECT_TRUE(wait_for([&] { return held->seen().lost == 1; }, 10s));
 }
 
