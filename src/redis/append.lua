@@ -3,15 +3,56 @@
 -- perhaps a proposal
 -- Returns the token (> 0), a waiting() code (<= -100), -1 busy, -2 line full, -(2000000000 + capacity in use) when that
 -- is another.
-local time = redis.call('TIME')
-if ARGV[2] == ARGV[3] and redis.call('EXISTS', KEYS[1], KEYS[2]) == 0 then
-    local token = time[1] .. string.format('%06d', time[2])
-    local ending = string.sub(token, 1, -4) + ARGV[4]
-    redis.call('SET', KEYS[1], string.format('holdfast %s %s %.0f %s', ARGV[1], token, ending, ARGV[3]), 'PX', ARGV[4])
-    if ARGV[7] then
-        redis.call('SET', string.sub(KEYS[2], 1, -2) .. ARGV[1] .. ':p', ARGV[7], 'PX', ARGV[4] + 2000)
+-- The two usual cases come first, because the definitions of the rest cost time at every call.
+local call = redis.call
+local time = call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local tail = call('LINDEX', KEYS[2], -1)
+if not tail then
+    -- Nobody there: it holds at once.
+    if ARGV[2] == ARGV[3] then
+        local token = time[1] .. string.format('%06d', time[2])
+        local gate = string.format('holdfast %s %s %.0f %s', ARGV[1], token, now + ARGV[4], ARGV[3])
+        if call('SET', KEYS[1], gate, 'NX', 'PX', ARGV[4]) then
+            if ARGV[7] then
+                call('SET', string.sub(KEYS[2], 1, -2) .. ARGV[1] .. ':p', ARGV[7], 'PX', ARGV[4] + 2000)
+            end
+            return tonumber(token)
+        end
     end
-    return tonumber(token)
+elseif not ARGV[7] then
+    -- Somebody else holds alone, and others wait: nothing changes but that the line becomes longer.
+    local value = redis.pcall('GET', KEYS[1])
+    local holder, ending, size
+    if type(value) == 'string' then
+        holder, ending, size = string.match(value, '^holdfast (%x+%.%x+) %d+ (%d+) (%d+)$')
+    end
+    if holder and holder ~= ARGV[1] and size == ARGV[3] and tonumber(ending) > now then
+        local due = string.sub(KEYS[2], 1, -2) .. 'd'
+        if ARGV[5] == '1' then
+            if call('HEXISTS', due, ARGV[1]) == 0 then
+                return -1
+            end
+        elseif call('HSET', due, ARGV[1], string.format('%.0f', now + ARGV[4])) == 1 then
+            local entry = ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. size
+            if call('RPUSH', KEYS[2], entry) > tonumber(ARGV[6]) then
+                call('LREM', KEYS[2], -1, entry)
+                call('HDEL', due, ARGV[1])
+                return -2
+            end
+            -- As keep_line() does, but only in a later second than the one of the waiter before: the keys outlive
+            -- every deadline by a second at least.
+            local theirs = tonumber(call('HGET', due, string.match(tail, '^%S+')) or 0)
+            if math.floor((now + ARGV[4]) / 1000) > math.floor(theirs / 1000) and
+                call('PTTL', KEYS[2]) < ARGV[4] + 2000 then
+                call('PEXPIRE', KEYS[2], ARGV[4] + 2000)
+                call('PEXPIRE', due, ARGV[4] + 2000)
+            end
+            if theirs > now then
+                return -(1000 + theirs - now)
+            end
+        end
+    end
 end
 --@line
 local weight, size, ttl = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -45,7 +86,7 @@ elseif ARGV[5] == '1' then
 elseif length >= tonumber(ARGV[6]) then
     answer = -2
 else
-    local tail = length > 0 and string.match(redis.call('LINDEX', line, -1), '^%S+') or nil
+    tail = tail and string.match(tail, '^%S+')
     redis.call('RPUSH', line, me .. ' ' .. ARGV[2] .. ' ' .. ARGV[3])
     redis.call('HSET', due, me, now + ttl)
     keep_line(ttl)

@@ -1,15 +1,36 @@
 -- Takes a claim of ours out, in whatever state it is, and hands over to whoever may hold now.
 -- ARGV: id, weight, capacity, and "p" if it has a proposal. Returns 1 if it stood there, else 0.
+local call = redis.call
 if ARGV[4] then
-    redis.call('DEL', string.sub(KEYS[2], 1, -2) .. ARGV[1] .. ':p')
+    call('DEL', string.sub(KEYS[2], 1, -2) .. ARGV[1] .. ':p')
 end
-local gate_value = redis.pcall('GET', KEYS[1])
-local prefix = 'holdfast ' .. ARGV[1] .. ' '
-if type(gate_value) == 'string' and string.sub(gate_value, 1, #prefix) == prefix and
-    redis.call('EXISTS', KEYS[2]) == 0 then
-    return redis.call('DEL', KEYS[1])
+-- The usual ends come first, because the definitions of the rest cost time at every call: it holds alone, and nobody
+-- waits, or the first waiter is alive and takes all.
+local time
+local value = redis.pcall('GET', KEYS[1])
+local mine = 'holdfast ' .. ARGV[1] .. ' '
+if type(value) == 'string' and string.sub(value, 1, #mine) == mine then
+    local first = call('LRANGE', KEYS[2], 0, 1)
+    if not first[1] then
+        return call('DEL', KEYS[1])
+    end
+    time = call('TIME')
+    local last, deadline = string.match(value, '^(%d+) (%d+) %d+$', #mine + 1)
+    local now = time[1] * 1000 + math.floor(time[2] / 1000)
+    local due = string.sub(KEYS[2], 1, -2) .. 'd'
+    local id, size = string.match(first[1], '^(%x+%.%x+) (%d+) %2$')
+    local ending = id and deadline and tonumber(deadline) > now and tonumber(call('HGET', due, id) or 0)
+    if ending and ending > now then
+        call('LPOP', KEYS[2])
+        call('HDEL', due, id)
+        local token = string.format('%.0f', math.max(time[1] * 1000000 + time[2], last + 1))
+        call('SET', KEYS[1], string.format('holdfast %s %s %.0f %s', id, token, ending, size), 'PX',
+             string.format('%.0f', ending - now + (first[2] and 2000 or 0)))
+        call('PUBLISH', 'holdfast:' .. string.sub(id, 1, 32), id .. ' ' .. token)
+        return 1
+    end
 end
-local time = redis.call('TIME')
+time = time or call('TIME')
 --@line
 local problem = read_gate()
 if problem then

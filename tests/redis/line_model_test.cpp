@@ -77,6 +77,27 @@ struct model {
         return granted;
     }
 
+    /// Somebody alive holds all there is.
+    bool taken_whole() const {
+        return !foreign && !line.empty() && line[0].holds && line[0].alone && !line[0].expired;
+    }
+
+    /// Who adds himself to a line behind such a holder, or is refused there, looks at nobody but the last
+    /// waiter: the dead who wait stay where they are.
+    bool joins_briefly(const core::place& newcomer, bool only_if_free, std::size_t longest) const {
+        return taken_whole() && line[0].place.capacity == newcomer.capacity && line.size() > 1 &&
+               (only_if_free || line.size() > longest || !line.back().expired);
+    }
+
+    /// Nor does such a holder look further when it ends and whoever is next takes all there is as well.
+    std::vector<std::string> hand_over_briefly() {
+        standing& next = line[1];
+        next.holds = next.alone = true;
+        const std::string to = next.id;
+        line.erase(line.begin());
+        return {to};
+    }
+
     void gate_replaced(bool by_foreigner) {
         std::erase_if(line, [](const standing& each) { return each.holds; });
         foreign = by_foreigner;
@@ -92,7 +113,8 @@ class lock_step {
     void run(int steps);
 
   private:
-    static constexpr int claims = 7;
+    static constexpr int claims = 9;
+    static constexpr std::size_t longest_line = 5;
 
     std::string id(int number) const {
         return std::string(31, 'a') + (number % 2 == 0 ? "0." : "1.") + std::to_string(number + 1);
@@ -103,7 +125,8 @@ class lock_step {
                          bool only_if_free) {
         const reply got =
             redis_({"EVALSHA", std::string(code.sha1), "2", gate_, line_, id, std::to_string(place.weight),
-                    std::to_string(place.capacity), std::to_string(ttl_ms), only_if_free ? "1" : "0", "5"});
+                    std::to_string(place.capacity), std::to_string(ttl_ms), only_if_free ? "1" : "0",
+                    std::to_string(longest_line)});
         EXPECT_EQ(got.type, reply::kind::integer) << got.text;
         return got.integer;
     }
@@ -151,7 +174,8 @@ void lock_step::append() {
             stood->expired = false;
         }
     }
-    const auto granted = model_.settle();
+    const bool brief = stood == nullptr && model_.joins_briefly(place, only_if_free, longest_line);
+    const auto granted = brief ? std::vector<std::string>{} : model_.settle();
     stood = model_.find(me);
     const long long code = run_script(redis::append_script, me, place, only_if_free);
     if (stood != nullptr) {
@@ -180,7 +204,7 @@ void lock_step::append() {
         model_.line.back().alone = place.weight == place.capacity;
         EXPECT_GT(code, 0);
         take_token(me, code);
-    } else if (only_if_free || waiters > 5) {
+    } else if (only_if_free || waiters > static_cast<long>(longest_line)) {
         EXPECT_EQ(code, only_if_free ? verdict::busy : verdict::line_full);
         model_.line.pop_back();
     } else {
@@ -227,9 +251,21 @@ void lock_step::remove() {
     const std::string me = id(static_cast<int>(pick(static_cast<std::uint32_t>(fresh_))));
     const standing* const stood = model_.find(me);
     const core::place place = stood != nullptr ? stood->place : core::place{1, capacity_, false};
-    std::erase_if(model_.line, [&](const standing& each) { return each.id == me; });
-    const auto granted = model_.settle();
-    run_script(redis::remove_script, me, place, false);
+    const auto& line = model_.line;
+    const bool ended = stood != nullptr && stood->holds && stood->expired;
+    const bool either = ended && line.size() == 1; // Its gate may still stand or not.
+    const long long stands = stood != nullptr && !ended ? 1 : 0;
+    const bool brief = model_.taken_whole() && line[0].id == me && line.size() > 1 && !line[1].expired &&
+                       line[1].place.weight == line[1].place.capacity;
+    std::vector<std::string> granted;
+    if (brief) {
+        granted = model_.hand_over_briefly();
+    } else {
+        std::erase_if(model_.line, [&](const standing& each) { return each.id == me; });
+        granted = model_.settle();
+    }
+    const long long found = run_script(redis::remove_script, me, place, false);
+    EXPECT_TRUE(either || found == stands) << found;
     check(granted, me);
 }
 
@@ -407,6 +443,13 @@ void lock_step::check(std::vector<std::string> granted, const std::string& me) {
         EXPECT_TRUE(gate.starts_with("holdfast " + model_.line.front().id + " " +
                                      std::to_string(model_.line.front().token) + " "))
             << gate;
+        if (!waiters.empty()) {
+            const auto time = redis_({"TIME"}).items;
+            const long long now_ms = std::stoll(time[0].text) * 1'000 + std::stoll(time[1].text) / 1'000;
+            const std::string ending = gate.substr(gate.find(' ', gate.find(' ', 9) + 1) + 1);
+            EXPECT_GE(redis_.number({"PTTL", gate_}), std::stoll(ending) - now_ms + 1'500)
+                << "a foreigner could slip in before the first waiter looks";
+        }
     } else if (holders > 0) {
         EXPECT_EQ(gate, "holdfast shared " + gate.substr(16, gate.find(' ', 16) - 16) + " " +
                             std::to_string(weights) + " " +
