@@ -1,62 +1,8 @@
 #include "face.hpp"
 
-#include <algorithm>
-
 namespace holdfast::core {
 
 using std::chrono::nanoseconds;
-
-kept_holds::~kept_holds() {
-    if (grip* const last = alone_.load()) {
-        const held released(*last);
-    }
-}
-
-void kept_holds::keep(held taken) {
-    const latch_guard locked(guard_);
-    if (kept_.capacity() - kept_.size() < 2) {
-        kept_.reserve(std::max<std::size_t>(4, 2 * kept_.capacity())); // Giving back must not need memory.
-    }
-    kept_.push_back(std::move(taken));
-    others_.store(kept_.size());
-}
-
-void kept_holds::put_with_others() const {
-    if (grip* const one = alone_.exchange(nullptr)) {
-        const auto later = std::find_if(kept_.begin(), kept_.end(),
-                                        [one](const held& each) { return each.token() > one->token(); });
-        kept_.insert(later, held(*one));
-        others_.store(kept_.size());
-    }
-}
-
-held kept_holds::give_back() noexcept {
-    if (inherited()) {
-        return {};
-    }
-    const latch_guard locked(guard_);
-    put_with_others();
-    if (kept_.empty()) {
-        return {};
-    }
-    auto chosen = std::find_if(kept_.begin(), kept_.end(), [](const held& each) { return each.is_lost(); });
-    if (chosen == kept_.end()) {
-        chosen = kept_.begin();
-    }
-    held taken = std::move(*chosen);
-    kept_.erase(chosen);
-    others_.store(kept_.size());
-    return taken;
-}
-
-token kept_holds::latest() const {
-    if (inherited()) {
-        return {};
-    }
-    const latch_guard locked(guard_);
-    put_with_others();
-    return kept_.empty() ? token() : kept_.back().token();
-}
 
 patience no_patience() {
     return {.only_if_free = true, .limit = {}, .stop = {}};

@@ -1,69 +1,13 @@
-// What the faces have in common: the holds of lock(), and how their forms ask the acquire machine.
+// What the faces have in common: where they keep the holds of lock(), and how their forms ask the acquire
+// machine.
 #pragma once
-
-#include <atomic>
-#include <vector>
 
 #include <holdfast/locks.hpp>
 
 #include "acquire.hpp"
-#include "fork.hpp"
-#include "grip.hpp"
+#include "kept.hpp"
 
 namespace holdfast::core {
-
-/// The holds that lock() took, until unlock(). Thread-safe. A forked child has none, and waits for nobody's
-/// latch.
-class kept_holds {
-  public:
-    kept_holds() = default;
-    kept_holds(const kept_holds&) = delete;
-    kept_holds& operator=(const kept_holds&) = delete;
-    ~kept_holds();
-    /// Whether this is a forked child's copy.
-    bool inherited() const noexcept { return forked_since(mark_); }
-    void keep(held taken);
-    /// The same for a hold by a lane: one exchange, where it is the only one.
-    void keep(grip& taken) {
-        grip* none = nullptr;
-        if (!alone_.compare_exchange_strong(none, &taken)) {
-            keep(held(taken));
-        }
-    }
-    /// The only one, if it was kept by one exchange. Null: give_back().
-    grip* give_back_alone() noexcept {
-        return others_.load() == 0 && !inherited() ? alone_.exchange(nullptr) : nullptr;
-    }
-    /// A lost one first, so that what is still valid and in use is never ended; else the oldest. Empty when
-    /// there is none.
-    held give_back() noexcept;
-    /// The token of the one kept last; 0 when there is none.
-    token latest() const;
-    /// Calls `ask` with the hold of this token, under the lock that keeps it from being released meanwhile,
-    /// and returns its answer; nothing when it is not here any more.
-    template <typename Ask>
-    auto with(token wanted, const Ask& ask) const -> decltype(ask(std::declval<const held&>())) {
-        const latch_guard locked(guard_);
-        put_with_others();
-        for (const held& each : kept_) {
-            if (each.token() == wanted) {
-                return ask(each);
-            }
-        }
-        return {};
-    }
-
-  private:
-    const std::uint64_t mark_ = process_mark();
-    void put_with_others() const REQUIRES(guard_);
-
-    // Most faces keep one quick hold at a time: it stands alone, so that keeping it and giving it back take
-    // no lock. As soon as there are others, or somebody asks, it stands with them.
-    mutable std::atomic<grip*> alone_{nullptr};
-    mutable std::atomic<std::size_t> others_{0}; ///< kept_.size(). Written under the guard.
-    mutable latch guard_;
-    mutable std::vector<held> kept_ GUARDED_BY(guard_);
-};
 
 /// What stands behind a mutex or shared_mutex and its copies.
 class lockable final : public resource {

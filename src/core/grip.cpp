@@ -7,12 +7,10 @@
 #include <utility>
 #include <vector>
 
-#include <linux/membarrier.h>
 #include <pthread.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "annotations.hpp"
+#include "barrier.hpp"
 #include "client.hpp"
 #include "hold.hpp"
 #include "session.hpp"
@@ -89,20 +87,6 @@ retired_lanes& retired() noexcept {
     return *one;
 }
 
-/// After it every thread has seen our stores, and we see those that it made before.
-bool heavy_barrier() noexcept {
-    if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0) {
-        return true;
-    }
-    return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0 &&
-           syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
-}
-
-/// The light side of the pair: the compiler keeps the order, the heavy side makes the processor keep it.
-void light_barrier() noexcept {
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-}
-
 bool in_use(const lane& which) noexcept {
     for (const handful* each = every_handful.load(std::memory_order_acquire); each != nullptr;
          each = each->next) {
@@ -163,6 +147,18 @@ void sweep() noexcept {
     }
     free->leave_lane();
     return nullptr;
+}
+
+[[gnu::hot]] bool grip::is_of_this_thread() const noexcept {
+    return mine != nullptr &&
+           reinterpret_cast<std::uintptr_t>(this) - reinterpret_cast<std::uintptr_t>(mine->all.data()) <
+               sizeof mine->all;
+}
+
+void grip::visit(const std::function<void(grip&)>& each_is_told) {
+    for (handful* each = every_handful.load(std::memory_order_acquire); each != nullptr; each = each->next) {
+        std::for_each(each->all.begin(), each->all.end(), each_is_told);
+    }
 }
 
 grip* grip::on(std::shared_ptr<hold> whole) noexcept {

@@ -16,6 +16,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 
 #include <holdfast/store.hpp>
@@ -23,6 +24,7 @@
 namespace holdfast::core {
 
 class hold;
+class kept_holds;
 class session;
 struct name_record;
 
@@ -60,6 +62,16 @@ class grip {
 
     /// Whether it is a core::hold by now.
     bool is_whole() const noexcept { return whole_.load(std::memory_order_acquire) != nullptr; }
+    /// Whether it is one of the calling thread's own.
+    bool is_of_this_thread() const noexcept;
+    /// Shows every thread's grips, also those that hold nothing.
+    static void visit(const std::function<void(grip&)>& each_is_told);
+
+    /// Of a hold by a lane that lock() took: see kept.hpp, which alone touches it.
+    struct keeping {
+        std::atomic<const kept_holds*> in{nullptr};
+        std::atomic<bool> leaving{false}; ///< Written by the thread that owns the grip.
+    } kept;
     bool uses(const lane* which) const noexcept { return uses_.load(std::memory_order_acquire) == which; }
 
   private:

@@ -204,6 +204,105 @@ TEST_F(grips, lock_and_unlock_keep_a_lost_hold_apart_from_the_next) {
     lock.unlock(); // Nothing is kept: does nothing.
 }
 
+TEST_F(grips, what_one_thread_locked_another_may_unlock) {
+    const auto on = connect(url());
+    auto lock = warmed(on, "a");
+    for (int turn = 0; turn < 20; ++turn) {
+        std::thread([&] { lock.lock(); }).join();
+        const auto seen = lock.current();
+        EXPECT_GT(seen.token().value(), 0U);
+        EXPECT_GT(seen.valid_for(), 0s);
+        EXPECT_FALSE(lock.try_lock());
+        std::thread([&] { lock.unlock(); }).join();
+        EXPECT_EQ(seen.valid_for(), 0s);
+        EXPECT_FALSE(lock.current());
+        lock.lock();
+        std::thread([&] { EXPECT_GT(lock.current().token(), seen.token()); }).join();
+        lock.unlock();
+        EXPECT_EQ(claims_in(on, "a"), 0U);
+    }
+}
+
+TEST_F(grips, a_lost_hold_of_another_thread_is_taken_first) {
+    const auto on = connect(url());
+    auto lock = warmed(on, "a");
+    std::thread([&] { lock.lock(); }).join();
+    EXPECT_EQ(on.break_holds("a", std::nullopt).value(), 1U);
+    lock.lock();
+    const auto mine = lock.current();
+    std::thread([&] { lock.unlock(); }).join();
+    EXPECT_GT(mine.valid_for(), 0s) << "unlock() ended a hold that is still valid and in use";
+    lock.unlock();
+    EXPECT_EQ(mine.valid_for(), 0s);
+    EXPECT_EQ(claims_in(on, "a"), 0U);
+}
+
+// Threads pass one object on with plain stores; who looks from aside takes what they keep under their hands.
+TEST_F(grips, holds_that_are_broken_and_looked_at_all_the_time_are_neither_forgotten_nor_ended_twice) {
+    const auto on = connect(url());
+    auto lock = warmed(on, "a");
+    const auto theirs = connect(url());
+    std::atomic<bool> over{false};
+    std::atomic<int> looked{0};
+    std::atomic<std::size_t> broken{0};
+    const auto user = [&] {
+        for (int round = 0; !over; ++round) {
+            lock.lock();
+            if (round % 16 == 0) {
+                static_cast<void>(lock.current().valid_for());
+            }
+            lock.unlock();
+        }
+    };
+    {
+        std::jthread one(user);
+        std::jthread two(user);
+        std::jthread looker([&] {
+            for (; !over; ++looked) {
+                static_cast<void>(lock.current().valid_for());
+                std::this_thread::yield();
+            }
+        });
+        std::jthread breaker([&] {
+            while (!over) {
+                const auto count = theirs.break_holds("a", std::nullopt);
+                broken += count ? *count : 0;
+                std::this_thread::yield();
+            }
+        });
+        EXPECT_TRUE(wait_for([&] { return broken > 300 && looked > 3000; }, patience));
+        over = true;
+    }
+    EXPECT_FALSE(lock.current()) << "each was unlocked once";
+    EXPECT_EQ(claims_in(on, "a"), 0U);
+    EXPECT_TRUE(lock.try_lock());
+    lock.unlock();
+}
+
+TEST_F(grips, a_hold_that_is_looked_at_while_it_is_unlocked_ends_once) {
+    const auto on = connect(url());
+    auto lock = warmed(on, "a");
+    std::atomic<bool> over{false};
+    std::jthread looker([&] {
+        while (!over) {
+            static_cast<void>(lock.current().valid_for());
+        }
+    });
+    const auto until = std::chrono::steady_clock::now() + 500ms;
+    int wrong = 0;
+    for (int turn = 0; turn % 64 != 0 || std::chrono::steady_clock::now() < until; ++turn) {
+        lock.lock();
+        lock.unlock();
+        if (turn % 1024 == 0) {
+            wrong += lock.current() ? 1 : 0;
+        }
+    }
+    over = true;
+    looker.join();
+    EXPECT_EQ(wrong, 0);
+    EXPECT_EQ(claims_in(on, "a"), 0U);
+}
+
 TEST_F(grips, an_object_that_goes_while_it_is_locked_lets_go) {
     const auto on = connect(url());
     {
