@@ -199,6 +199,9 @@ void acquisition::take() {
         claim_->acquired(from_.client().now() - started_);
         claim_->listen();
     }
+    if (!hears_.expired()) {
+        claim_->wakes({}); // As long as it referred to the operation, that would stay allocated.
+    }
     finish(held(std::move(claim_)));
 }
 

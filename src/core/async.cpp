@@ -121,16 +121,16 @@ class async_acquisition final : public operation {
                 if (const auto self = std::static_pointer_cast<async_acquisition>(weak.lock())) {
                     {
                         const latch_guard locked(self->guard_);
-                        self->answer_ = std::move(opened);
+                        self->answer_ = std::make_unique<result<std::shared_ptr<session>>>(std::move(opened));
                     }
                     self->wake();
                 }
             });
     }
 
-    std::optional<result<std::shared_ptr<session>>> take_answer() {
+    std::unique_ptr<result<std::shared_ptr<session>>> take_answer() {
         const latch_guard locked(guard_);
-        auto answer = std::exchange(answer_, std::nullopt);
+        auto answer = std::exchange(answer_, nullptr);
         if (answer) {
             asked_ = false;
         }
@@ -143,7 +143,8 @@ class async_acquisition final : public operation {
     std::unique_ptr<completion<result<held>>> done_;
     bool asked_ = false;
     latch guard_;
-    std::optional<result<std::shared_ptr<session>>> answer_ GUARDED_BY(guard_);
+    /// Hardly ever anything: there may be ten thousand of us, which wait for something else.
+    std::unique_ptr<result<std::shared_ptr<session>>> answer_ GUARDED_BY(guard_);
     std::optional<std::stop_callback<waker>> on_stop_; ///< The last member: a callback may still be running.
 };
 
