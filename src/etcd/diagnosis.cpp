@@ -9,6 +9,8 @@
 
 #include "errors.hpp"
 #include "keys.hpp"
+#include "line_reading.hpp"
+#include "listing.hpp"
 #include "messages.hpp"
 #include "rpc.hpp"
 
@@ -52,6 +54,7 @@ class examination {
         measure_round_trip();
         try_lease();
         try_rights();
+        look_for_keys_without_lease();
         return std::move(out_);
     }
 
@@ -195,6 +198,44 @@ class examination {
             say(severity::error, "rights", to_error(reply, "checking the rights", effect::none).message(),
                 "see the findings on leader and alarms, and check user and password");
         }
+    }
+
+    // Whoever puts a key below a lock's name stands in its line; without a lease it stands there for ever.
+    void look_for_keys_without_lease() {
+        line_reading reading = read_keys(*best_, how_.space, give_up_);
+        const std::string where = how_.space.empty() ? "any line" : "any line below '" + how_.space + "'";
+        if (reading.failure.code == rpc_code::permission_denied) {
+            return; // The finding on rights says so.
+        }
+        if (!reading.failure.ok()) {
+            say(severity::warning, "line",
+                "whether a key without a lease stands in " + where +
+                    " is not known: " + to_error(reading.failure, "reading all keys", effect::none).message(),
+                "ask about a namespace with fewer keys (etcd://host:port/namespace)");
+            return;
+        }
+        std::vector<std::string> found;
+        for (const auto& [name, line] : lines_among(how_.space, std::move(reading.keys))) {
+            for (const key_value& kv : line) {
+                if (kv.lease == 0) {
+                    found.push_back("'" + kv.key + "'");
+                }
+            }
+        }
+        if (found.empty()) {
+            say(severity::fine, "line", "no key without a lease stands in " + where);
+            return;
+        }
+        constexpr std::size_t shown = 5;
+        std::string seen = found.size() == 1 ? std::string("a key without a lease stands in a lock's line: ")
+                                             : std::to_string(found.size()) +
+                                                   " keys without a lease stand in locks' lines: ";
+        for (std::size_t i = 0; i < std::min(found.size(), shown); ++i) {
+            seen += (i == 0 ? "" : ", ") + found[i];
+        }
+        seen += found.size() > shown ? " and others" : "";
+        say(severity::error, "line", seen + "; whoever comes after it waits until somebody deletes it",
+            "delete it with etcdctl del, and keep nothing but locks below a lock's name");
     }
 
     const settings& how_;

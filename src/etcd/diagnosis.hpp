@@ -13,7 +13,7 @@
 namespace holdfast::etcd {
 
 /// Findings of this kind: endpoint, leader, version, alarms (for each endpoint), cluster, round-trip, lease,
-/// rights.
+/// rights, line.
 std::vector<finding> diagnose(const settings& how, std::chrono::nanoseconds ttl, instant give_up);
 
 /// What is known to be wrong with leases in this version, as a sentence; empty when nothing is.

@@ -21,7 +21,7 @@ constexpr const char* step = "listing";
 constexpr std::size_t values_per_txn = 100;
 constexpr std::size_t max_leases = 1000; ///< Beyond them no time left is shown.
 
-using lines = std::map<std::string, std::vector<key_value>>;
+using lines = lock_lines;
 
 // Several calls at once, and their answers in the order of the requests.
 std::vector<outcome> all(transport& calls, const char* method, std::vector<std::string> requests,
@@ -51,29 +51,6 @@ std::vector<outcome> all(transport& calls, const char* method, std::vector<std::
     std::unique_lock lock(place->mutex);
     place->changed.wait(lock, [&] { return place->open == 0; });
     return std::move(place->answers);
-}
-
-// By name, oldest first; only names that somebody uses as a lock.
-lines sort_out(const std::string& space, std::vector<key_value> keys) {
-    lines out;
-    std::set<std::string> locks;
-    for (key_value& kv : keys) {
-        const std::size_t slash = kv.key.rfind('/');
-        if (slash == std::string::npos || slash <= space.size()) {
-            continue;
-        }
-        const std::string name = kv.key.substr(space.size(), slash - space.size());
-        const std::string_view text = std::string_view(kv.key).substr(slash + 1);
-        if (parse_claim(text) || looks_like_lock(text, kv.lease)) {
-            locks.insert(name);
-        }
-        out[name].push_back(std::move(kv));
-    }
-    std::erase_if(out, [&](const auto& entry) { return !locks.contains(entry.first); });
-    for (auto& [name, line] : out) {
-        std::ranges::stable_sort(line, {}, &key_value::create_revision);
-    }
-    return out;
 }
 
 // Ours have their values read afterwards, in few requests: what other programs keep below a namespace may be
@@ -196,13 +173,35 @@ void add_leases(transport& calls, const lines& keys, std::vector<resource_status
 
 } // namespace
 
+lock_lines lines_among(const std::string& space, std::vector<key_value> keys) {
+    lock_lines out;
+    std::set<std::string> locks;
+    for (key_value& kv : keys) {
+        const std::size_t slash = kv.key.rfind('/');
+        if (slash == std::string::npos || slash <= space.size()) {
+            continue;
+        }
+        const std::string name = kv.key.substr(space.size(), slash - space.size());
+        const std::string_view text = std::string_view(kv.key).substr(slash + 1);
+        if (parse_claim(text) || looks_like_lock(text, kv.lease)) {
+            locks.insert(name);
+        }
+        out[name].push_back(std::move(kv));
+    }
+    std::erase_if(out, [&](const auto& entry) { return !locks.contains(entry.first); });
+    for (auto& [name, line] : out) {
+        std::ranges::stable_sort(line, {}, &key_value::create_revision);
+    }
+    return out;
+}
+
 result<std::vector<resource_status>> list_claims(transport& calls, const std::string& space,
                                                  instant give_up) {
     line_reading reading = read_keys(calls, space, give_up);
     if (!reading.failure.ok()) {
         return to_error(reading.failure, step, effect::none);
     }
-    lines keys = sort_out(space, std::move(reading.keys));
+    lines keys = lines_among(space, std::move(reading.keys));
     add_values(calls, keys, reading.revision, give_up);
     std::vector<resource_status> out;
     for (const auto& [name, line] : keys) {

@@ -120,7 +120,7 @@ TEST_F(etcd_admin, what_doctor_finds_on_one_healthy_member) {
         return out;
     };
     for (const char* what :
-         {"endpoint", "leader", "version", "alarms", "cluster", "round-trip", "lease", "rights"}) {
+         {"endpoint", "leader", "version", "alarms", "cluster", "round-trip", "lease", "rights", "line"}) {
         EXPECT_NE(all(what), "") << what;
     }
     EXPECT_NE(all("endpoint").find("answers"), std::string::npos);
@@ -130,6 +130,37 @@ TEST_F(etcd_admin, what_doctor_finds_on_one_healthy_member) {
         std::ranges::count_if(partly, [](const finding& one) { return one.how == finding::severity::error; }),
         1)
         << "the member that is down";
+}
+
+// Go's and etcdctl's locks wait behind it as ours do: nothing ever takes it away.
+TEST_F(etcd_admin, doctor_names_a_key_without_a_lease_that_stands_in_a_locks_line) {
+    const std::string space = fresh("space");
+    server_world spaced(server().url() + "/" + space);
+    member ann(spaced, 30s);
+    const auto lines = [&] {
+        for (const finding& one : ann.engine().diagnose(10s, ann.now() + 20s)) {
+            if (one.what == "line") {
+                return one;
+            }
+        }
+        return finding{};
+    };
+    etcdctl(server(), {"put", space + "/config/colour", "blue"});
+    const auto held = ann.stand("deploy");
+    EXPECT_EQ(lines().how, finding::severity::fine) << lines().seen << ": nobody locks 'config'";
+    const std::string stray = space + "/deploy/stray";
+    etcdctl(server(), {"put", stray, "x"});
+    const auto waiter = ann.stand("deploy");
+    ann.leave(held);
+    const finding blocked = lines();
+    EXPECT_EQ(blocked.how, finding::severity::error);
+    EXPECT_NE(blocked.seen.find("'" + stray + "'"), std::string::npos) << blocked.seen;
+    EXPECT_EQ(blocked.seen.find("colour"), std::string::npos) << blocked.seen;
+    EXPECT_NE(blocked.remedy, "");
+    EXPECT_EQ(waiter->seen().granted, 0);
+    etcdctl(server(), {"del", stray});
+    EXPECT_TRUE(ann.granted(waiter)) << "the remedy";
+    EXPECT_EQ(lines().how, finding::severity::fine);
 }
 
 } // namespace
