@@ -30,7 +30,7 @@ range_request first_page(const std::string& prefix) {
     return request;
 }
 
-range_request own_key(const std::string& key) {
+range_request read_own_key(const std::string& key) {
     range_request request;
     request.key = key;
     request.keys_only = true;
@@ -151,7 +151,7 @@ void claims::send_append(const attempt_ptr& what) {
     if (!guarded) {
         request.success.emplace_back(first_page(one.prefix));
     }
-    request.failure.emplace_back(own_key(one.key));
+    request.failure.emplace_back(read_own_key(one.key));
     request.failure.emplace_back(first_page(one.prefix));
     ++what->tries;
     what->floor = with_.seen.floor();

@@ -70,10 +70,15 @@ std::string lease_hex(std::int64_t lease) {
 }
 
 std::string claim_key(std::string_view prefix, std::int64_t lease, const claim& what) {
-    std::string key(prefix);
-    key += lease_hex(lease);
+    constexpr std::size_t longest_tail = 24; // Two numbers of ten digits, a dot and two dashes.
+    const std::string under = lease_hex(lease);
+    const std::string id = to_string(what.id);
+    std::string key;
+    key.reserve(prefix.size() + under.size() + id.size() + longest_tail);
+    key += prefix;
+    key += under;
     key += '-';
-    key += to_string(what.id);
+    key += id;
     key += '-';
     key += std::to_string(what.weight);
     key += '.';

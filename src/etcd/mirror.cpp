@@ -14,15 +14,24 @@ constexpr std::size_t broken_remembered = 64;
 
 } // namespace
 
+mirror::oddities& mirror::odd() {
+    if (!odd_) {
+        odd_ = std::make_unique<oddities>();
+    }
+    return *odd_;
+}
+
 void mirror::restart() {
     followed_ = false;
-    early_.clear();
+    if (odd_) {
+        odd_->early.clear();
+    }
 }
 
 void mirror::load(const std::vector<key_value>& keys, std::int64_t revision) {
     if (revision < revision_) {
         for (const auto& [key, what] : expected_) {
-            ended_.push_back({key, verdict::kind::replaced});
+            ended_.push_back({std::string(key), verdict::kind::replaced});
         }
         expected_.clear();
         waiting_ = 0;
@@ -30,8 +39,15 @@ void mirror::load(const std::vector<key_value>& keys, std::int64_t revision) {
     places_.clear();
     keys_.clear();
     born_.clear();
-    kept_.clear();
-    moved_.clear();
+    std::vector<watch_event> early;
+    if (odd_) {
+        early.swap(odd_->early);
+        odd_->kept.clear();
+        odd_->moved.clear();
+    }
+    if (odd_ && odd_->broken.empty()) {
+        odd_.reset();
+    }
     head_ = 0;
     revision_ = revision;
     std::vector<const key_value*> order;
@@ -47,17 +63,15 @@ void mirror::load(const std::vector<key_value>& keys, std::int64_t revision) {
     }
     unseen_.clear();
     for (const auto& [key, what] : expected_) {
-        unseen_.push_back(key);
+        unseen_.emplace_back(key);
     }
     followed_ = true;
-    std::vector<watch_event> early;
-    early.swap(early_);
     apply(early);
 }
 
 void mirror::apply(const std::vector<watch_event>& events) {
     if (!followed_) {
-        early_.insert(early_.end(), events.begin(), events.end());
+        odd().early.insert(odd_->early.end(), events.begin(), events.end());
         return;
     }
     // All events of one revision come in one message, so the revision is passed only after the last of them.
@@ -89,7 +103,7 @@ void mirror::change(const key_value& kv, std::int64_t create_revision) {
     if (const auto found = place_of(prefix_, kv)) {
         places_[find(create_revision, kv.key)] = found->place;
         if (found->kept) {
-            kept_.insert(kv.key);
+            odd().kept.insert(kv.key);
         }
     }
     mark_moved(kv);
@@ -101,12 +115,12 @@ void mirror::mark_moved(const key_value& kv) {
     }
     const auto text = parse_claim(std::string_view(kv.key).substr(prefix_.size()));
     if (text && text->lease != kv.lease) {
-        moved_.insert(kv.key);
+        odd().moved.insert(kv.key);
     }
 }
 
 bool mirror::was_broken(const std::string& key) const {
-    return std::ranges::find(broken_, key) != broken_.end();
+    return odd_ && std::ranges::find(odd_->broken, key) != odd_->broken.end();
 }
 
 void mirror::put(const key_value& kv) {
@@ -120,7 +134,7 @@ void mirror::put(const key_value& kv) {
     const auto born = born_.insert_or_assign(kv.key, kv.create_revision).first;
     keys_.emplace(keys_.begin() + static_cast<std::ptrdiff_t>(at), kv.create_revision, &born->first);
     if (found->kept) {
-        kept_.insert(kv.key);
+        odd().kept.insert(kv.key);
     }
     mark_moved(kv);
 }
@@ -132,12 +146,14 @@ void mirror::erase(const std::string& key) {
     }
     const std::int64_t create_revision = known->second;
     const std::size_t at = find(create_revision, key);
-    kept_.erase(key);
-    const bool broken = moved_.erase(key) > 0;
+    const bool broken = odd_ && odd_->moved.erase(key) > 0;
+    if (odd_) {
+        odd_->kept.erase(key);
+    }
     if (broken) {
-        broken_.push_back(key);
-        if (broken_.size() > broken_remembered) {
-            broken_.erase(broken_.begin());
+        odd_->broken.push_back(key);
+        if (odd_->broken.size() > broken_remembered) {
+            odd_->broken.erase(odd_->broken.begin());
         }
     }
     if (is_expected(key, create_revision)) {
@@ -179,7 +195,7 @@ void mirror::expect(const std::string& key, std::int64_t create_revision) {
     unseen_.push_back(key);
 }
 
-void mirror::forget(const std::string& key) {
+void mirror::forget(std::string_view key) {
     const auto wanted = expected_.find(key);
     if (wanted == expected_.end()) {
         return;
@@ -189,7 +205,7 @@ void mirror::forget(const std::string& key) {
 }
 
 // A key is used again by a later claim of the same session: what was there before is another claim's.
-bool mirror::is_expected(const std::string& key, std::int64_t create_revision) const {
+bool mirror::is_expected(std::string_view key, std::int64_t create_revision) const {
     const auto wanted = expected_.find(key);
     return wanted != expected_.end() && wanted->second.create_revision == create_revision;
 }
@@ -209,16 +225,19 @@ std::vector<verdict> mirror::take() {
         if (wanted != expected_.end() && !wanted->second.granted) {
             wanted->second.granted = true;
             --waiting_;
-            news.push_back({wanted->first, verdict::kind::granted});
+            news.push_back({*key, verdict::kind::granted});
         }
     }
     return news;
 }
 
 std::size_t mirror::kept_at_head() const {
+    if (!odd_) {
+        return 0;
+    }
     std::size_t count = 0;
-    while (count < kept_.size() && head_ + count < keys_.size() &&
-           kept_.contains(*keys_[head_ + count].second)) {
+    while (count < odd_->kept.size() && head_ + count < keys_.size() &&
+           odd_->kept.contains(*keys_[head_ + count].second)) {
         ++count;
     }
     return count;

@@ -17,6 +17,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <string_view>
@@ -48,15 +49,18 @@ class mirror {
     /// Events of one watch message.
     void apply(const std::vector<watch_event>& events);
 
-    /// Says what becomes of this claim of ours, which was put in line at this revision.
+    /// Says what becomes of this claim of ours, which was put in line at this revision. The text of the key
+    /// has to stay until it is forgotten, or has been told to be anything but granted.
     void expect(const std::string& key, std::int64_t create_revision);
+    void expect(std::string&& key, std::int64_t create_revision) = delete;
 
     /// Nothing is said about this claim any more.
-    void forget(const std::string& key);
+    void forget(std::string_view key);
 
     /// What is new since the last call, in the order of the line.
     std::vector<verdict> take();
 
+    const std::string& prefix() const noexcept { return prefix_; }
     /// True when the picture is being kept up to date.
     bool followed() const noexcept { return followed_; }
     /// The revision up to which it is known.
@@ -68,20 +72,28 @@ class mirror {
     /// Claims in the line.
     std::size_t size() const noexcept { return places_.size() - head_; }
     /// Events that wait for the first reading; the caller bounds them by starting again.
-    std::size_t backlog() const noexcept { return early_.size(); }
+    std::size_t backlog() const noexcept { return odd_ ? odd_->early.size() : 0; }
 
   private:
     struct wanted {
         std::int64_t create_revision = 0;
         bool granted = false;
     };
+    // What few lines have at a time: a process may follow ten thousand.
+    struct oddities {
+        std::vector<watch_event> early;  ///< Events from before the first reading.
+        std::set<std::string> kept;      ///< Those that held when the line was resized.
+        std::set<std::string> moved;     ///< Not under their sessions' leases any more: their end is near.
+        std::vector<std::string> broken; ///< The latest of those that ended, for claims expected only now.
+    };
+    oddities& odd();
 
     void apply_one(const watch_event& event);
     void put(const key_value& kv);
     void change(const key_value& kv, std::int64_t create_revision);
     void mark_moved(const key_value& kv);
     std::size_t kept_at_head() const;
-    bool is_expected(const std::string& key, std::int64_t create_revision) const;
+    bool is_expected(std::string_view key, std::int64_t create_revision) const;
     bool was_broken(const std::string& key) const;
     void erase(const std::string& key);
     void take_out(std::size_t at);
@@ -91,7 +103,7 @@ class mirror {
     std::string prefix_;
     bool followed_ = false;
     std::int64_t revision_ = 0;
-    std::vector<watch_event> early_;
+    std::unique_ptr<oddities> odd_;
 
     // The line, oldest first, from head_ on: whole arrays, because the rule reads them as one span, and
     // nearly every departure is at the head.
@@ -99,14 +111,10 @@ class mirror {
     std::vector<std::pair<std::int64_t, const std::string*>>
         keys_; ///< Create revision and key, in born_; parallel to places_.
     std::size_t head_ = 0;
-    std::set<std::string> kept_; ///< Those that held when the line was resized; mostly none.
-    // A process may follow ten thousand lines of one or two claims: trees, because a hash table takes more.
+    // Most lines are of one or two claims: trees, because a hash table takes more.
     std::map<std::string, std::int64_t> born_; ///< Create revision of every key in the line.
 
-    std::set<std::string> moved_;     ///< Not under their sessions' leases any more: their end is near.
-    std::vector<std::string> broken_; ///< The latest of those that ended, for claims expected only now.
-
-    std::map<std::string, wanted> expected_;
+    std::map<std::string_view, wanted> expected_; ///< By the texts that they were expected by.
     std::size_t waiting_ = 0;
     std::vector<std::string> unseen_; ///< Expected ones whose presence is still to be verified.
     std::vector<verdict> ended_;      ///< Expected ones that left since take().

@@ -13,6 +13,9 @@ namespace {
 
 using std::chrono::nanoseconds;
 
+// Ten thousand lines may be opened at once, and a call that is under way takes 12 KB of memory.
+constexpr std::size_t readings_at_once = 32;
+
 } // namespace
 
 void watcher::create(const line_ptr& one, work& todo) {
@@ -25,13 +28,8 @@ void watcher::create(const line_ptr& one, work& todo) {
     }
     one->at = step::creating;
     creating_.push_back(one);
-    if (one->known_from > 0) {
-        // We put this key there ourselves: whatever happens to it comes after that.
-        stream_->queue(encode_watch(one->name, {}, one->known_from + 1));
-    } else {
-        const key_range range = range_of(one->name);
-        stream_->queue(encode_watch(range.key, range.end, 0));
-    }
+    const key_range range = range_of(one->prefix());
+    stream_->queue(encode_watch(range.key, range.end, 0));
     todo.flush = stream_;
 }
 
@@ -39,7 +37,8 @@ void watcher::open_stream() {
     std::uint64_t number = 0;
     {
         const core::latch_guard locked(guard_);
-        const bool needed = std::ranges::any_of(lines_, [](const auto& one) { return one.second->in_use(); });
+        const bool needed = !keys_.empty() ||
+                            std::ranges::any_of(lines_, [](const auto& one) { return one.second->in_use(); });
         if (stopping_ || stream_ || opening_ || !needed) {
             return;
         }
@@ -71,6 +70,9 @@ void watcher::open_stream() {
                     create(one, todo);
                 }
             }
+            for (const auto& [claim, key] : keys_) {
+                create(key, todo);
+            }
         }
     }
     perform(std::move(todo));
@@ -88,6 +90,7 @@ void watcher::on_closed(std::uint64_t stream_number, const outcome& why) {
     stream_.reset();
     creating_.clear();
     by_id_.clear();
+    left_.clear();
     stream_pause_ = longer(stream_pause_);
     stream_not_before_ = boottime() + stream_pause_;
     for (const auto& [name, one] : lines_) {
@@ -95,6 +98,10 @@ void watcher::on_closed(std::uint64_t stream_number, const outcome& why) {
         one->watch_id = -1;
         ++one->epoch;
         one->picture.restart();
+    }
+    for (const auto& [claim, key] : keys_) {
+        key->at = step::closed;
+        key->watch_id = -1;
     }
     schedule(nullptr, stream_not_before_);
 }
@@ -114,26 +121,34 @@ void watcher::on_message(std::uint64_t stream_number, std::string_view bytes) {
         } else if (reply.created) {
             on_created(reply, todo);
         } else if (const auto found = by_id_.find(reply.watch_id); found != by_id_.end()) {
-            const line_ptr one = found->second;
-            one->picture.apply(reply.events);
-            if (concerns(*one, reply.events)) {
-                todo.hinted = one->listeners;
-            }
-            if (reply.canceled || one->picture.backlog() > max_keys_read) {
-                close_line(one, boottime() + longer(one->pause));
+            const watched what = found->second;
+            if (const auto* key = std::get_if<key_ptr>(&what)) {
+                on_key_events(*key, reply, todo);
             } else {
-                collect(*one, todo);
-                settle(one);
+                on_line_events(std::get<line_ptr>(what), reply, todo);
             }
         }
     }
     perform(std::move(todo));
 }
 
+void watcher::on_line_events(const line_ptr& one, const watch_reply& reply, work& todo) {
+    one->picture.apply(reply.events);
+    if (concerns(*one, reply.events)) {
+        todo.hinted = one->listeners;
+    }
+    if (reply.canceled || one->picture.backlog() > max_keys_read) {
+        close_line(one, boottime() + longer(one->pause));
+    } else {
+        collect(*one, todo);
+        settle(one);
+    }
+}
+
 // Of a name with thousands of names below it, most events are not this name's.
 bool watcher::concerns(const line& one, const std::vector<watch_event>& events) {
     return !one.listeners.empty() && std::ranges::any_of(events, [&](const watch_event& event) {
-        return place_of(one.name, event.kv.key).has_value();
+        return place_of(one.prefix(), event.kv.key).has_value();
     });
 }
 
@@ -142,29 +157,33 @@ void watcher::on_created(const watch_reply& reply, work& todo) {
         todo.cancel = stream_; // Not an answer to anything we asked.
         return;
     }
-    const line_ptr one = std::move(creating_.front());
+    const watched what = std::move(creating_.front());
     creating_.pop_front();
+    if (reply.canceled && is_stale_token(rpc_code::ok, reply.cancel_reason)) {
+        calls_.drop_token();
+        todo.cancel = stream_; // The token is the stream's; the next one has a new one.
+    }
+    if (!reply.canceled) {
+        stream_pause_ = nanoseconds::zero();
+    }
+    if (const auto* key = std::get_if<key_ptr>(&what)) {
+        on_key_created(*key, reply, todo);
+    } else {
+        on_line_created(std::get<line_ptr>(what), reply, todo);
+    }
+}
+
+void watcher::on_line_created(const line_ptr& one, const watch_reply& reply, work& todo) {
     if (reply.canceled) {
         close_line(one, boottime() + longer(one->pause));
-        if (is_stale_token(rpc_code::ok, reply.cancel_reason)) {
-            calls_.drop_token();
-            todo.cancel = stream_; // The token is the stream's; the next one has a new one.
-        }
         return;
     }
-    stream_pause_ = nanoseconds::zero();
     one->watch_id = reply.watch_id;
     one->opened_revision = reply.head.revision;
     one->at = step::reading;
     one->read_failed = false;
     by_id_[reply.watch_id] = one;
-    if (const std::int64_t known = std::exchange(one->known_from, 0); known > 0) {
-        one->picture.load({{one->name, {}, known, known, 0}}, known);
-        one->at = step::followed;
-        collect(*one, todo);
-        return;
-    }
-    todo.to_read.push_back(one);
+    want_reading(one, todo);
 }
 
 void watcher::expect_progress(std::int64_t revision) {
@@ -191,16 +210,45 @@ void watcher::expect_progress(std::int64_t revision) {
     perform(std::move(todo));
 }
 
-void watcher::read(const line_ptr& one) {
-    std::uint64_t epoch = 0;
-    {
-        const core::latch_guard locked(guard_);
-        if (stopping_ || one->at != step::reading) {
-            return;
+void watcher::want_reading(wanted_reading what, work& todo) {
+    to_read_.push_back(std::move(what));
+    todo.read = true;
+}
+
+void watcher::start_readings() {
+    for (;;) {
+        wanted_reading what;
+        std::uint64_t epoch = 0;
+        std::string key;
+        {
+            const core::latch_guard locked(guard_);
+            if (stopping_ || to_read_.empty() || readings_ >= readings_at_once) {
+                return;
+            }
+            what = std::move(to_read_.front());
+            to_read_.pop_front();
+            if (const auto* one = std::get_if<line_ptr>(&what)) {
+                if ((*one)->at != step::reading) {
+                    continue;
+                }
+                epoch = (*one)->epoch;
+            } else if (const auto& claim = std::get<key_reading>(what).key->claim) {
+                key = claim->key;
+            } else {
+                continue;
+            }
+            ++readings_;
         }
-        epoch = one->epoch;
+        if (const auto* one = std::get_if<line_ptr>(&what)) {
+            read(*one, epoch);
+        } else {
+            read_key(std::get<key_reading>(what), key);
+        }
     }
-    read_line(calls_, one->name, 0, boottime() + op_timeout_,
+}
+
+void watcher::read(const line_ptr& one, std::uint64_t epoch) {
+    read_line(calls_, one->prefix(), 0, boottime() + op_timeout_,
               [this, one, epoch](line_reading reading) { on_read(one, epoch, std::move(reading)); });
 }
 
@@ -208,22 +256,26 @@ void watcher::on_read(const line_ptr& one, std::uint64_t epoch, line_reading rea
     work todo;
     {
         const core::latch_guard locked(guard_);
-        if (stopping_ || one->epoch != epoch || one->at != step::reading) {
+        --readings_;
+        todo.read = !to_read_.empty();
+        if (stopping_) {
             return;
         }
-        // A reading from before the watch would leave a gap between them.
-        if (!reading.failure.ok() || reading.revision < one->opened_revision) {
+        if (one->epoch != epoch || one->at != step::reading) {
+            // Another watch of it has begun meanwhile, with a reading of its own.
+        } else if (!reading.failure.ok() || reading.revision < one->opened_revision) {
+            // A reading from before the watch would leave a gap between them.
             one->pause = longer(one->pause);
             one->read_failed = true;
             schedule(one, boottime() + one->pause);
-            return;
+        } else {
+            one->picture.load(reading.keys, reading.revision);
+            one->at = step::followed;
+            one->pause = nanoseconds::zero();
+            todo.hinted = one->listeners;
+            collect(*one, todo);
+            settle(one);
         }
-        one->picture.load(reading.keys, reading.revision);
-        one->at = step::followed;
-        one->pause = nanoseconds::zero();
-        todo.hinted = one->listeners;
-        collect(*one, todo);
-        settle(one);
     }
     perform(std::move(todo));
 }

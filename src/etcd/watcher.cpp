@@ -37,16 +37,19 @@ void watcher::follow(const std::shared_ptr<record>& one, std::int64_t create_rev
         if (stopping_) {
             return;
         }
-        add(line_of(one->prefix, one->prefix), one, create_revision, todo);
+        add(line_of(one->prefix), one, create_revision, todo);
     }
     perform(std::move(todo));
 }
 
 void watcher::follow_later(const std::shared_ptr<record>& one) {
     const core::latch_guard locked(guard_);
-    if (stopping_) {
-        return;
+    if (!stopping_) {
+        let_grow(one);
     }
+}
+
+void watcher::let_grow(const std::shared_ptr<record>& one) {
     const instant at = boottime();
     if (young_.empty()) {
         young_visit_ = at + grown_up_after;
@@ -73,56 +76,20 @@ watcher::records watcher::grown_up(instant at) {
     return out;
 }
 
-void watcher::follow_key(const std::shared_ptr<record>& one) {
-    std::int64_t create_revision = 0;
-    {
-        const core::latch_guard locked(one->guard);
-        if (one->now != record::phase::granted) {
-            return;
-        }
-        create_revision = one->create_revision;
-    }
-    work todo;
-    {
-        const core::latch_guard locked(guard_);
-        if (stopping_) {
-            return;
-        }
-        // Where the whole line is followed anyway, the key is in it.
-        const auto whole = lines_.find(one->prefix);
-        line_ptr where = whole == lines_.end() ? nullptr : whole->second;
-        if (!where) {
-            where = line_of(one->key, one->prefix);
-            if (where->at == step::closed) {
-                where->known_from = create_revision;
-            }
-        }
-        add(where, one, create_revision, todo);
-    }
-    perform(std::move(todo));
-    // It may have been removed since it was looked at, and forgotten before it was followed.
-    bool over = false;
-    {
-        const core::latch_guard locked(one->guard);
-        over = one->now != record::phase::granted;
-    }
-    if (over) {
-        forget(*one);
-    }
-}
-
-watcher::line_ptr watcher::line_of(const std::string& name, const std::string& prefix) {
-    if (const auto found = lines_.find(name); found != lines_.end()) {
+watcher::line_ptr watcher::line_of(const std::string& prefix) {
+    if (const auto found = lines_.find(prefix); found != lines_.end()) {
         return found->second;
     }
-    auto made = std::make_shared<line>(name, prefix);
-    lines_.emplace(made->name, made);
+    auto made = std::make_shared<line>(prefix);
+    lines_.emplace(made->prefix(), made);
     return made;
 }
 
 void watcher::add(const line_ptr& where, const std::shared_ptr<record>& one, std::int64_t create_revision,
                   work& todo) {
-    where->records.erase(one->key); // The key that stands there is the text of the record before.
+    // What stands there is the text of the record before.
+    where->picture.forget(one->key);
+    where->records.erase(one->key);
     where->records.emplace(one->key, one);
     where->picture.expect(one->key, create_revision);
     if (where->at == step::followed) {
@@ -136,20 +103,16 @@ void watcher::add(const line_ptr& where, const std::shared_ptr<record>& one, std
 void watcher::forget(const record& one) {
     records dropped; // Die outside of the lock.
     const core::latch_guard locked(guard_);
-    drop(one.prefix, one, dropped);
-    drop(one.key, one, dropped);
-}
-
-void watcher::drop(const std::string& name, const record& one, records& dropped) {
-    const auto found = lines_.find(name);
+    drop_key(one, dropped);
+    const auto found = lines_.find(one.prefix);
     if (found == lines_.end()) {
         return;
     }
     line& where = *found->second;
     if (const auto entry = where.records.find(one.key); entry != where.records.end()) {
         dropped.push_back(std::move(entry->second));
-        where.records.erase(entry);
         where.picture.forget(one.key);
+        where.records.erase(entry);
         settle(found->second);
     }
 }
@@ -161,7 +124,7 @@ void watcher::listen(const std::string& prefix, const std::shared_ptr<listener>&
         if (stopping_) {
             return;
         }
-        const line_ptr where = line_of(prefix, prefix);
+        const line_ptr where = line_of(prefix);
         where->listeners.push_back(who);
         if (where->at == step::followed) {
             todo.hinted.push_back(who);
@@ -182,7 +145,9 @@ void watcher::ignore(const std::string& prefix, const std::shared_ptr<listener>&
 
 void watcher::stop() {
     std::map<std::string_view, line_ptr> lines;
-    std::deque<line_ptr> creating;
+    std::unordered_map<const record*, key_ptr> keys;
+    std::deque<watched> creating;
+    std::deque<wanted_reading> to_read;
     std::shared_ptr<stream> last;
     std::thread thread;
     {
@@ -190,7 +155,9 @@ void watcher::stop() {
         stopping_ = true;
         young_.clear();
         lines.swap(lines_);
+        keys.swap(keys_);
         creating.swap(creating_);
+        to_read.swap(to_read_);
         by_id_.clear();
         due_.clear();
         last.swap(stream_);
@@ -205,7 +172,7 @@ void watcher::stop() {
     }
 }
 
-// Hands what the picture says to the claims, in the phases they are in by now.
+// Hands what the picture says to the claims.
 void watcher::collect(line& one, work& todo) {
     for (const verdict& news : one.picture.take()) {
         const auto found = one.records.find(news.key);
@@ -216,23 +183,30 @@ void watcher::collect(line& one, work& todo) {
         if (news.what != verdict::kind::granted) {
             one.records.erase(found);
         }
-        const core::latch_guard locked(claim->guard);
-        using phase = record::phase;
-        if (news.what == verdict::kind::granted) {
-            if (claim->now != phase::waiting) {
-                continue;
-            }
-            claim->now = phase::granted;
-            claim->push({notice::kind::granted, static_cast<std::uint64_t>(claim->create_revision)});
-        } else {
-            if (claim->now != phase::waiting && claim->now != phase::granted) {
-                continue;
-            }
-            claim->now = phase::ended;
-            claim->push({notice::kind::lost, 0, reason_of(news.what)});
+        if (tell(*claim, news.what)) {
+            todo.told.push_back(claim);
         }
-        todo.told.push_back(claim);
     }
+}
+
+/// False where that is no news to the claim, in the phase that it is in by now.
+bool watcher::tell(record& claim, verdict::kind news) {
+    using phase = record::phase;
+    const core::latch_guard locked(claim.guard);
+    if (news == verdict::kind::granted) {
+        if (claim.now != phase::waiting) {
+            return false;
+        }
+        claim.now = phase::granted;
+        claim.push({notice::kind::granted, static_cast<std::uint64_t>(claim.create_revision)});
+        return true;
+    }
+    if (claim.now != phase::waiting && claim.now != phase::granted) {
+        return false;
+    }
+    claim.now = phase::ended;
+    claim.push({notice::kind::lost, 0, reason_of(news)});
+    return true;
 }
 
 // A line without claims is kept for a little: names are used again and again.
@@ -252,7 +226,7 @@ void watcher::visit(const line_ptr& one, instant at, work& todo) {
         if (one->at == step::closed) {
             create(one, todo);
         } else if (one->at == step::reading && std::exchange(one->read_failed, false)) {
-            todo.to_read.push_back(one);
+            want_reading(one, todo);
         }
         return;
     }
@@ -271,7 +245,7 @@ void watcher::visit(const line_ptr& one, instant at, work& todo) {
     }
     ++one->epoch;
     one->at = step::closed;
-    lines_.erase(one->name);
+    lines_.erase(one->prefix());
 }
 
 void watcher::schedule(const line_ptr& one, instant at) {
@@ -311,17 +285,21 @@ void watcher::run() {
                 due_.erase(due_.begin());
                 if (!one) {
                     todo.open = true;
-                } else if (const auto found = lines_.find(one->name);
+                } else if (const auto found = lines_.find(one->prefix());
                            found != lines_.end() && found->second == one) {
                     visit(one, at, todo);
                 }
             }
+            cancel_left(at, todo);
             older = grown_up(at);
             if (!due_.empty()) {
                 next = due_.begin()->first;
             }
             if (!young_.empty()) {
                 next = std::min(next, young_visit_);
+            }
+            if (!left_.empty()) {
+                next = std::min(next, cancel_left_at_);
             }
         }
         perform(std::move(todo));
@@ -345,8 +323,8 @@ void watcher::perform(work todo) {
     if (todo.cancel) {
         todo.cancel->cancel();
     }
-    for (const line_ptr& one : todo.to_read) {
-        read(one);
+    if (todo.read) {
+        start_readings();
     }
     if (todo.open) {
         open_stream();

@@ -4,7 +4,8 @@
 // into its group of watchers that are behind, which it serves only every 100 ms; one reading of the line then
 // tells what was there before. From then on the event that takes a claim's blocker away grants it, without a
 // further read. The watch stays for a second after the last claim, for the next one. Whatever breaks (stream,
-// compaction, member) is opened anew after a growing pause, read again and reconciled.
+// compaction, member) is opened anew after a growing pause, read again and reconciled. A hold of a name in
+// which nobody of this process waits has a watch of its own key only (own_key.hpp).
 #pragma once
 
 #include <deque>
@@ -13,11 +14,13 @@
 #include <string>
 #include <thread>
 #include <unordered_map>
+#include <variant>
 #include <vector>
 
 #include "core/annotations.hpp"
 #include "line_reading.hpp"
 #include "mirror.hpp"
+#include "own_key.hpp"
 #include "record.hpp"
 #include "rpc.hpp"
 
@@ -56,13 +59,13 @@ class watcher {
     void stop();
 
   private:
-    enum class step { closed, creating, reading, followed };
+    using step = watch_step;
 
     struct line {
-        line(std::string name, const std::string& prefix) : name(std::move(name)), picture(prefix) {}
-        const std::string name; ///< What is watched: the prefix of a line, or one whole key of ours.
+        explicit line(const std::string& prefix) : picture(prefix) {}
+        /// All keys are watched that begin so.
+        const std::string& prefix() const noexcept { return picture.prefix(); }
         mirror picture;
-        std::int64_t known_from = 0; ///< One key: its create revision, while no watch has been opened for it.
         step at = step::closed;
         std::int64_t watch_id = -1;
         std::int64_t opened_revision = 0; ///< The watch carries everything after it.
@@ -76,38 +79,66 @@ class watcher {
         bool in_use() const { return !records.empty() || !listeners.empty(); }
     };
     using line_ptr = std::shared_ptr<line>;
+    using key_ptr = std::shared_ptr<own_key>;
+    using watched = std::variant<line_ptr, key_ptr>;
     using records = std::vector<std::shared_ptr<record>>;
+
+    // A key whose watch began at this revision of this stream.
+    struct key_reading {
+        key_ptr key;
+        std::int64_t not_before = 0;
+        std::int64_t watch_id = -1;
+        std::uint64_t stream_number = 0;
+    };
+    using wanted_reading = std::variant<line_ptr, key_reading>;
 
     // What a change asks to be done outside of the lock.
     struct work {
         records told;
         std::vector<std::shared_ptr<listener>> hinted;
-        std::vector<line_ptr> to_read;
+        bool read = false; ///< There may be something to read.
         std::shared_ptr<stream> flush;
         std::shared_ptr<stream> cancel;
         bool open = false;
     };
 
-    line_ptr line_of(const std::string& name, const std::string& prefix) REQUIRES(guard_);
+    line_ptr line_of(const std::string& prefix) REQUIRES(guard_);
     void add(const line_ptr& where, const std::shared_ptr<record>& one, std::int64_t create_revision,
              work& todo) REQUIRES(guard_);
-    void drop(const std::string& name, const record& one, std::vector<std::shared_ptr<record>>& dropped)
-        REQUIRES(guard_);
-    void follow_key(const std::shared_ptr<record>& one);
     void create(const line_ptr& one, work& todo) REQUIRES(guard_);
     void open_stream();
     void on_message(std::uint64_t stream_number, std::string_view bytes);
     void on_closed(std::uint64_t stream_number, const outcome& why);
     void on_created(const watch_reply& reply, work& todo) REQUIRES(guard_);
+    void on_line_created(const line_ptr& one, const watch_reply& reply, work& todo) REQUIRES(guard_);
+    void on_line_events(const line_ptr& one, const watch_reply& reply, work& todo) REQUIRES(guard_);
     void on_read(const line_ptr& one, std::uint64_t epoch, line_reading reading);
-    void read(const line_ptr& one);
+    void want_reading(wanted_reading what, work& todo) REQUIRES(guard_);
+    void start_readings();
+    void read(const line_ptr& one, std::uint64_t epoch);
     void close_line(const line_ptr& one, instant again_at) REQUIRES(guard_);
     void collect(line& one, work& todo) REQUIRES(guard_);
+    static bool tell(record& claim, verdict::kind news);
     void settle(const line_ptr& one) REQUIRES(guard_);
     void visit(const line_ptr& one, instant at, work& todo) REQUIRES(guard_);
     void schedule(const line_ptr& one, instant at) REQUIRES(guard_);
     void wake_thread() REQUIRES(guard_);
+    void let_grow(const std::shared_ptr<record>& one) REQUIRES(guard_);
     records grown_up(instant at) REQUIRES(guard_);
+
+    // Of one key each, in watch_key.cpp.
+    void follow_key(const std::shared_ptr<record>& one);
+    void create(const key_ptr& key, work& todo) REQUIRES(guard_);
+    void on_key_created(const key_ptr& key, const watch_reply& reply, work& todo) REQUIRES(guard_);
+    void on_key_events(const key_ptr& key, const watch_reply& reply, work& todo) REQUIRES(guard_);
+    void read_key(const key_reading& what, const std::string& key);
+    void on_key_read(const key_reading& what, const outcome& reply);
+    void close_key(own_key& key) REQUIRES(guard_);
+    void end_key(key_ptr key, verdict::kind news, work& todo) REQUIRES(guard_);
+    void drop_key(const record& one, records& dropped) REQUIRES(guard_);
+    void leave_watch(std::int64_t watch_id) REQUIRES(guard_);
+    void cancel_left(instant at, work& todo) REQUIRES(guard_);
+
     void perform(work todo);
     void run();
     static bool concerns(const line& one, const std::vector<watch_event>& events);
@@ -117,9 +148,14 @@ class watcher {
     const std::chrono::nanoseconds op_timeout_;
 
     core::latch guard_;
-    std::map<std::string_view, line_ptr> lines_ GUARDED_BY(guard_); ///< By their names.
-    std::unordered_map<std::int64_t, line_ptr> by_id_ GUARDED_BY(guard_);
-    std::deque<line_ptr> creating_ GUARDED_BY(guard_); ///< The server answers in the order of the requests.
+    std::map<std::string_view, line_ptr> lines_ GUARDED_BY(guard_); ///< By their prefixes.
+    std::unordered_map<const record*, key_ptr> keys_ GUARDED_BY(guard_);
+    std::unordered_map<std::int64_t, watched> by_id_ GUARDED_BY(guard_);
+    std::deque<watched> creating_ GUARDED_BY(guard_);   ///< The server answers in the order of the requests.
+    std::vector<std::int64_t> left_ GUARDED_BY(guard_); ///< Watches of keys that are to be cancelled, ...
+    instant cancel_left_at_ GUARDED_BY(guard_){};       ///< ... all at this time.
+    std::deque<wanted_reading> to_read_ GUARDED_BY(guard_);
+    std::size_t readings_ GUARDED_BY(guard_) = 0; ///< Under way.
     std::shared_ptr<stream> stream_ GUARDED_BY(guard_);
     std::uint64_t stream_number_ GUARDED_BY(guard_) = 0;
     bool opening_ GUARDED_BY(guard_) = false;

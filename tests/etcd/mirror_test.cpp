@@ -223,7 +223,8 @@ TEST(etcd_mirror, a_claim_that_was_moved_to_another_lease_and_ends_was_broken) {
     picture.apply({changed(second, 6, 9, {}, 8), gone(second, 10)});
     picture.expect(second, 6);
     EXPECT_EQ(keys_of(picture.take(), verdict::kind::broken), keys{second}) << "followed only afterwards";
-    picture.expect(key_of(9, 1, 1), 9);
+    const std::string absent = key_of(9, 1, 1);
+    picture.expect(absent, 9);
     EXPECT_EQ(keys_of(picture.take(), verdict::kind::gone).size(), 1U) << "others that are gone were not";
 }
 
@@ -305,8 +306,7 @@ RC_GTEST_PROP(etcd_mirror, whatever_happens_the_picture_says_what_the_rule_says_
             truth.remove(*rc::gen::inRange<std::size_t>(0, truth.line.size()));
         } else if (step < 78 && !unasked.empty()) {
             const auto one = unasked.begin();
-            asked.insert(one->first);
-            picture.expect(one->first, one->second);
+            picture.expect(*asked.insert(one->first).first, one->second);
             unasked.erase(one);
             listen();
         } else if (step < 92 && open) {
@@ -331,8 +331,7 @@ RC_GTEST_PROP(etcd_mirror, whatever_happens_the_picture_says_what_the_rule_says_
         watched_from = truth.events.size();
     }
     for (const auto& [key, revision] : unasked) {
-        asked.insert(key);
-        picture.expect(key, revision);
+        picture.expect(*asked.insert(key).first, revision);
     }
     if (!picture.followed()) {
         if (!reading) {

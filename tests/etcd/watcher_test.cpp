@@ -19,7 +19,9 @@ class written_stream final : public stream {
 
 class written_calls final : public transport {
   public:
-    void call(const char*, std::string, instant, repeat, completion) override {}
+    void call(const char*, std::string, instant, repeat, completion done) override {
+        reads.push_back(std::move(done));
+    }
     std::shared_ptr<stream> open(const char*, bool needs_leader, stream_events to) override {
         EXPECT_TRUE(needs_leader) << "a member that is cut off would be silent for ever";
         opened = std::make_shared<written_stream>();
@@ -31,6 +33,7 @@ class written_calls final : public transport {
     std::shared_ptr<written_stream> opened;
     int avoided = 0;
     stream_events events;
+    std::vector<completion> reads;
 };
 
 // Any other start revision, however new, puts the watch among those that the server serves every 100 ms only.
@@ -73,6 +76,30 @@ TEST(etcd_watcher, a_stream_that_does_not_keep_up_is_left_after_two_questions) {
     watching.expect_progress(100);
     EXPECT_TRUE(calls.opened->cancelled);
     EXPECT_EQ(calls.avoided, 1);
+    watching.stop();
+}
+
+// A call that is under way takes 12 KB in gRPC, and a stream that breaks has every line read anew.
+TEST(etcd_watcher, many_lines_are_read_some_at_a_time_and_all_in_the_end) {
+    constexpr char lines = 100;
+    written_calls calls;
+    watcher watching(calls, std::chrono::seconds(5));
+    for (char i = 0; i < lines; ++i) {
+        const std::string name = "n" + std::to_string(i);
+        const claim what{.name = resource_name::make(name).value(), .id = {}};
+        watching.follow(std::make_shared<record>(name + "/", claim_key(name + "/", 7, what), what), 41);
+    }
+    ASSERT_TRUE(calls.opened);
+    for (char i = 0; i < lines; ++i) { // WatchResponse{watch_id, created}
+        calls.events.on_message(std::string("\x10") + i + "\x18\x01");
+    }
+    EXPECT_LE(calls.reads.size(), 32U);
+    ASSERT_GT(calls.reads.size(), 0U);
+    for (std::size_t i = 0; i < calls.reads.size(); ++i) { // Grows with the answers.
+        const completion done = calls.reads[i];
+        done({rpc_code::unavailable, "no", {}, {}, true});
+    }
+    EXPECT_EQ(calls.reads.size(), static_cast<std::size_t>(lines)) << "one that failed gives way, too";
     watching.stop();
 }
 
