@@ -88,9 +88,9 @@ TEST(etcd_own_key, a_reading_tells_what_happened_while_nobody_watched) {
     EXPECT_EQ(followed().judge(reading(born - 1, {})), kind::replaced);
 }
 
-TEST(etcd_own_key, only_the_first_watch_begins_behind_the_append) {
+TEST(etcd_own_key, only_the_first_watch_begins_with_the_append) {
     own_key one = followed();
-    EXPECT_EQ(one.start_revision(), born + 1);
+    EXPECT_EQ(one.start_revision(), born);
     EXPECT_FALSE(one.has_begun());
     EXPECT_EQ(one.start_revision(), 0) << "the history may have been compacted since";
     EXPECT_TRUE(one.has_begun());

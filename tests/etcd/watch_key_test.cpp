@@ -144,7 +144,7 @@ class etcd_watch_key : public ::testing::Test {
             },
             10s);
     }
-    std::string from_birth() const { return encode_watch(held_->key, {}, own_revision + 1); }
+    std::string from_birth() const { return encode_watch(held_->key, {}, own_revision); }
     std::string from_now_on() const { return encode_watch(held_->key, {}, 0); }
 
     played_calls calls_;
