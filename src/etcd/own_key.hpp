@@ -37,9 +37,9 @@ class own_key {
     /// The key as it was read after the watch had begun.
     std::optional<verdict::kind> judge(const range_reply& reading);
 
-    /// Where a watch begins that misses nothing: with the append, the first time. Behind it would be too late:
-    /// of a history that has been compacted up to its very beginning etcd says nothing, and shows no deletion.
-    /// Later from now on (0), with a reading afterwards.
+    /// Where a watch begins that misses nothing: with the append, the first time. Behind it would be too
+    /// late: of a history that has been compacted up to its very beginning etcd says nothing, and shows no
+    /// deletion. Later from now on (0), with a reading afterwards.
     std::int64_t start_revision() const noexcept { return watched_ ? 0 : create_revision_; }
     /// The server has created the watch. Whether the key is to be read.
     bool has_begun() noexcept { return std::exchange(watched_, true); }
