@@ -10,6 +10,8 @@
 namespace holdfast::core {
 namespace {
 
+constexpr const char* examples = "write for example local:, etcd://127.0.0.1:2379 or redis://127.0.0.1:6379";
+
 error bad_url(const std::string& shown, const std::string& what) {
     return {errc::config, "bad URL '" + shown + "': " + what};
 }
@@ -96,8 +98,7 @@ result<store_url> parse_url(std::string_view text) {
     url.scheme = parts.scheme;
     url.redacted = redact(parts, text);
     if (parts.scheme.empty()) {
-        return bad_url(url.redacted, "it has no scheme; write for example local:, etcd://127.0.0.1:2379 or "
-                                     "redis://127.0.0.1:6379");
+        return bad_url(url.redacted, std::string("it has no scheme; ") + examples);
     }
     if (url.scheme == "local") {
         if (parts.has_authority) {
@@ -115,7 +116,8 @@ result<store_url> parse_url(std::string_view text) {
                        "'/', %3F for '?', %23 for '#' and %40 for '@'");
     }
     if (!parts.has_authority) {
-        return bad_url(url.redacted, "write " + url.scheme + "://HOST:PORT");
+        // Of "localhost:6379" too, where nobody meant a scheme.
+        return bad_url(url.redacted, "it has no '//' behind '" + url.scheme + ":'; " + examples);
     }
     // Boost.URL reads one host; a list would be cut off at its comma without a word. So each host is read on
     // its own.

@@ -57,6 +57,16 @@ TEST(url, a_bad_url_names_the_remedy_and_hides_the_password) {
     EXPECT_FALSE(parse_url("etcd:127.0.0.1"));
 }
 
+TEST(url, a_host_without_a_scheme_is_told_the_schemes) {
+    for (const char* bad : {"localhost:6379", "redis:localhost:6379", "db1", "rdis:x"}) {
+        const auto url = parse_url(bad);
+        ASSERT_FALSE(url) << bad;
+        EXPECT_NE(url.error().message().find("redis://127.0.0.1:6379"), std::string::npos)
+            << url.error().message();
+        EXPECT_EQ(url.error().message().find("localhost://"), std::string::npos) << url.error().message();
+    }
+}
+
 TEST(url, the_local_store_has_a_folder_and_no_host) {
     EXPECT_EQ(parse_url("local:")->path, "");
     EXPECT_EQ(parse_url("local:/a folder/50%")->path, "/a folder/50%");
