@@ -295,7 +295,9 @@ void connection::check_time() {
     const bool opening = state_ == state::connecting || state_ == state::greeting;
     const auto late = [at](const pending& entry) { return entry.give_up <= at; };
     if (std::any_of(sent_.begin(), sent_.end(), late) || (opening && connect_until_ <= at)) {
-        drop({errc::unavailable, "Redis at " + where_.shown() + " did not answer in time"});
+        const bool no_tls_yet = where_.tls && state_ == state::connecting;
+        drop({errc::unavailable, "Redis at " + where_.shown() + " did not answer in time" +
+                                     (no_tls_yet ? "; does it speak TLS on this port?" : "")});
     }
     std::deque<pending> overdue;
     std::erase_if(queued_, [&](pending& entry) {

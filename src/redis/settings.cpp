@@ -106,6 +106,10 @@ result<settings> settings::from(const core::store_config& config, const char* us
         }
         made.database = *parsed;
     }
+    if (!made.tls && !(made.ca_file + made.cert_file + made.key_file).empty()) {
+        return config_error("TLS files are given, but '" + url.redacted + "' does not use TLS; write " +
+                            (made.sentinels.empty() ? "rediss://" : "rediss-sentinel://"));
+    }
     if (made.cert_file.empty() != made.key_file.empty()) {
         return config_error("a client certificate needs both its file and its key file");
     }

@@ -183,8 +183,16 @@ TEST(tls, the_server_s_name_and_authority_are_verified_and_we_show_our_certifica
         options missing = good;
         missing.ca_file = file("missing.pem");
         EXPECT_EQ(try_connect(url, missing).error().code(), errc::config);
-        EXPECT_FALSE(try_connect("rediss://127.0.0.1:" + std::to_string(server.port()), good))
-            << "no TLS there";
+        options brief = good;
+        brief.op_timeout = 500ms;
+        const auto plain = try_connect("rediss://127.0.0.1:" + std::to_string(server.port()), brief);
+        ASSERT_FALSE(plain) << "no TLS there";
+        EXPECT_EQ(plain.error().code(), errc::unavailable);
+        EXPECT_THAT(plain.error().message(), ::testing::HasSubstr("does it speak TLS"));
+        const auto in_the_clear = try_connect(server.url(), good);
+        ASSERT_FALSE(in_the_clear) << "whoever gives certificates means TLS";
+        EXPECT_EQ(in_the_clear.error().code(), errc::config);
+        EXPECT_THAT(in_the_clear.error().message(), ::testing::HasSubstr("write rediss://"));
     }
     redis_server impostor(with_tls("elsewhere"));
     const auto outcome = try_connect(url, good);
