@@ -64,7 +64,8 @@ class cutter {
     cut_argv run(std::size_t word_count) {
         while (next_ < arguments_.size()) {
             const std::string& argument = arguments_[next_];
-            if (argument == "--" && !options_ended_) {
+            // A name that begins with a dash takes two of them: run -- -name -- command.
+            if (argument == "--" && (!options_ended_ || out_.words.size() == word_count)) {
                 options_ended_ = true;
                 ++next_;
                 if (out_.words.size() == word_count) {

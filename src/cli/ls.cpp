@@ -36,7 +36,8 @@ int ls_command(const command_line& line, const settings& chosen) {
         return print(list_json(store->url(), store->traits(), *resources));
     }
     if (resources->empty() && !line.global.quiet) {
-        say("nobody holds or waits for anything in " + store->url());
+        say((line.ls.stale_only ? "nothing is stale in " : "nobody holds or waits for anything in ") +
+            store->url());
     }
     if (resources->empty()) {
         return exit_code::ok;

@@ -1,5 +1,13 @@
 // elect --observe: who leads.
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <poll.h>
+#include <stop_token>
+#include <sys/eventfd.h>
+#include <system_error>
 #include <thread>
+#include <unistd.h>
 
 #include <holdfast/election.hpp>
 
@@ -9,6 +17,7 @@
 #include "cli/output.hpp"
 #include "cli/table.hpp"
 #include "cli/text.hpp"
+#include "cli/unique_fd.hpp"
 
 namespace holdfast::cli {
 namespace {
@@ -30,6 +39,38 @@ std::string for_people(const std::optional<leader>& leads, const table_style& st
 /// Thrown through observe() to end it.
 struct cannot_print {
     int exit_code;
+};
+
+/// Notices that nobody can read what we print any more: without news we would never find out.
+class reader_watch {
+  public:
+    reader_watch() : over_(::eventfd(0, EFD_CLOEXEC)) {
+        if (!over_) {
+            throw std::system_error(errno, std::generic_category(), "cannot make an event descriptor");
+        }
+        watching_ = std::thread([this] {
+            std::array<pollfd, 2> sources{{{STDOUT_FILENO, 0, 0}, {over_.get(), POLLIN, 0}}};
+            while (::poll(sources.data(), sources.size(), -1) < 0 && errno == EINTR) {
+            }
+            if (sources[0].revents != 0) {
+                gone_.request_stop();
+            }
+        });
+    }
+    ~reader_watch() {
+        const std::uint64_t one = 1;
+        const ssize_t ignored = ::write(over_.get(), &one, sizeof one);
+        (void)ignored;
+        watching_.join();
+    }
+    reader_watch(const reader_watch&) = delete;
+    reader_watch& operator=(const reader_watch&) = delete;
+    std::stop_token gone() const { return gone_.get_token(); }
+
+  private:
+    unique_fd over_;
+    std::stop_source gone_;
+    std::thread watching_;
 };
 
 bool may_pass(errc code) {
@@ -60,17 +101,20 @@ int observe_command(const command_line& line, const settings& chosen) {
             throw cannot_print{printed};
         }
     };
+    const reader_watch reader;
     try {
-        for (;;) {
-            const result<void> ended = watched.observe(tell, {});
-            if (!ended && !(told_before && may_pass(ended.error().code()))) {
+        while (!reader.gone().stop_requested()) {
+            const result<void> ended = watched.observe(tell, reader.gone());
+            if (ended) {
+                break;
+            }
+            if (!(told_before && may_pass(ended.error().code()))) {
                 return failed(ended.error());
             }
-            if (!ended) {
-                say(ended.error().message());
-            }
+            say(ended.error().message());
             std::this_thread::sleep_for(std::chrono::seconds(1));
         }
+        return exit_code::ok;
     } catch (const cannot_print& why) {
         return why.exit_code;
     }

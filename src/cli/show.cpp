@@ -65,6 +65,7 @@ int show_command(const command_line& line, const settings& chosen) {
     if (!resource) {
         return failed(resource.error());
     }
+    const bool is_free = resource->claims.empty();
     if (line.ls.stale_only) {
         std::erase_if(resource->claims, [](const claim_status& claim) { return !claim.stale; });
     }
@@ -72,10 +73,11 @@ int show_command(const command_line& line, const settings& chosen) {
         return print(show_json(store->url(), store->traits(), *resource));
     }
     if (resource->claims.empty()) {
-        if (line.ls.stale_only) {
-            return exit_code::ok;
+        if (is_free) {
+            say_free(line, *store);
+        } else if (!line.global.quiet) {
+            say("nothing of " + in_quotes(line.admin.name) + " is stale");
         }
-        say_free(line, *store);
         return exit_code::ok;
     }
     return print(render_line(*resource, std::chrono::system_clock::now(), style_for(line.global)));

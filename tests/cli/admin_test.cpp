@@ -86,7 +86,10 @@ TEST_F(admin_command, show_lists_holder_and_waiters_in_the_order_of_the_line) {
     EXPECT_EQ(text.find('\033'), std::string::npos) << "no colours into a pipe";
     EXPECT_NE(run({"show", "--color", "always", "n"}).out.find("\033[32mlive"), std::string::npos);
     EXPECT_EQ(run({"show", "--plain", "n"}).out.substr(0, 23), "1\tholds\texclusive\tlive\t");
-    EXPECT_EQ(run({"show", "--stale", "n"}).out, "") << "nothing is stale";
+    EXPECT_EQ(run({"show", "--stale", "n"}).out, "");
+    EXPECT_EQ(run({"show", "--stale", "n"}).err, "holdfast: nothing of 'n' is stale\n");
+    EXPECT_EQ(run({"ls", "--stale"}).err, "holdfast: nothing is stale in " + url() + "\n")
+        << "not: nobody holds";
 }
 
 TEST_F(admin_command, break_takes_the_hold_away_and_the_next_in_line_gets_it) {
@@ -212,6 +215,12 @@ TEST_F(admin_command, output_that_nobody_reads_ends_it_quietly) {
          std::string(HOLDFAST_PROGRAM) + " watch --every 10ms | head -n 1; echo ${PIPESTATUS[0]}"},
         bound, surroundings());
     EXPECT_EQ(done.err, "");
+    // Nothing changes here, so that only a look at its reader can end it.
+    const auto observed =
+        run_process({"bash", "-c", std::string(HOLDFAST_PROGRAM) + " elect --observe office | head -n 1"},
+                    bound, surroundings());
+    EXPECT_NE(observed.out.find("nobody leads"), std::string::npos) << observed.out;
+    EXPECT_EQ(observed.err, "");
 }
 
 TEST_F(admin_command, wrong_usage_is_64) {
