@@ -73,6 +73,9 @@ struct stream_events {
 class transport {
   public:
     static std::unique_ptr<transport> make(const settings& how);
+    /// Whether make() may be called: gRPC hangs in a child of a process that has used it, and aborts a
+    /// process that is out of descriptors. Errors: misuse, unavailable.
+    static result<void> possible_here();
     /// Cancels what is under way and returns once no callback runs any more. Not from inside a callback.
     virtual ~transport() = default;
 

@@ -1,21 +1,29 @@
 #include "grpc_parts.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <system_error>
 
 #include <arpa/inet.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <grpc/grpc.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
 
+#include "core/fork.hpp"
+
 namespace holdfast::etcd {
 namespace {
 
 constexpr int max_reply_bytes = 32 << 20;
 thread_local int callback_depth = 0;
+std::atomic<std::uint64_t> process_with_grpc{0}; // process_mark() of the one in which gRPC was started.
 
 bool is_literal_address(const std::string& endpoint) {
     const std::string host = endpoint.substr(0, endpoint.rfind(':'));
@@ -90,7 +98,35 @@ void keep_grpc() {
     std::call_once(once, [] {
         const quiet_scope quiet;
         grpc_init();
+        process_with_grpc = core::process_mark();
     });
+}
+
+result<void> transport::possible_here() {
+    if (const std::uint64_t mark = process_with_grpc; mark != 0 && core::forked_since(mark)) {
+        return error(errc::misuse, "a process that has used etcd was forked, and gRPC does not work in its "
+                                   "children: run another program there, or fork before the first connect()");
+    }
+    // gRPC opens some at its start and some for each connection. Should others take them just now, it aborts
+    // all the same.
+    std::array<int, 12> probes{};
+    probes.fill(-1);
+    bool enough = true;
+    for (int& each : probes) {
+        each = enough ? eventfd(0, EFD_CLOEXEC) : -1;
+        enough = each >= 0;
+    }
+    const int why = errno;
+    for (const int each : probes) {
+        if (each >= 0) {
+            close(each);
+        }
+    }
+    if (!enough) {
+        return error(errc::unavailable, "no descriptors are left to speak to etcd with: " +
+                                            std::generic_category().message(why) + "; raise ulimit -n");
+    }
+    return {};
 }
 
 // gRPC's own resolver ignores nsswitch.conf and asks for names that the system knows. The only switch it has

@@ -81,6 +81,9 @@ result<std::unique_ptr<store>> make(const core::store_config& config) {
     if (!how) {
         return how.error();
     }
+    if (const result<void> possible = transport::possible_here(); !possible) {
+        return possible.error();
+    }
     return std::unique_ptr<store>(std::make_unique<etcd_store>(*std::move(how)));
 }
 

@@ -4,6 +4,10 @@
 #include <csignal>
 #include <fstream>
 #include <iterator>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <holdfast/holdfast.hpp>
 
 #include "support/ports.hpp"
 
@@ -94,6 +98,26 @@ TEST(etcd_failover, calls_to_a_server_that_went_away_are_unavailable_and_it_is_u
             return wait_for([&] { return claim->seen().granted == 1; }, 1s);
         },
         20s));
+}
+
+// gRPC does not survive a fork: without this answer the child would hang for ever.
+TEST(etcd_failover, a_child_of_a_process_that_used_etcd_is_told_at_once_that_it_cannot) {
+    etcd_server server;
+    const auto locks = holdfast::connect(server.url());
+    ASSERT_TRUE(locks.mutex("jobs").try_acquire());
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+        alarm(20); // A connect() that hangs ends here.
+        const auto anew = try_connect(server.url());
+        const bool told = !anew && anew.error().code() == errc::misuse &&
+                          anew.error().message().find("fork") != std::string::npos;
+        _exit(told ? 0 : 1);
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+    EXPECT_TRUE(locks.mutex("jobs").try_acquire()) << "nothing changes for the parent";
 }
 
 // As a full disk is met before it is full: etcd takes nothing more, but what makes room.
