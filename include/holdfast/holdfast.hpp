@@ -24,11 +24,14 @@ namespace holdfast {
 
 /// How to use a store. All durations are real time, whatever the engine's unit.
 struct options {
-    /// How long a hold outlives a process that died or was cut off: 1 s to 24 h. Renewed every ttl/3.
+    /// How long a hold outlives a process that died or was cut off: 0.1 s to 24 h, on etcd from 1 s, and the
+    /// server may grant more than was asked for. Renewed every ttl/3. Less than a second leaves little room
+    /// for a busy machine.
     std::chrono::nanoseconds ttl = std::chrono::seconds(10);
     /// The least the topology must promise; connect fails with level_not_met where it cannot.
     level require = level::efficiency;
-    /// How long one request may take, and how long acquire puts up with a store out of reach.
+    /// How long one request may take, and how long acquire puts up with a store out of reach. More than 0, as
+    /// release_timeout too; more than a year counts as a year.
     std::chrono::nanoseconds op_timeout = std::chrono::seconds(5);
     /// How long release() and destructors may take.
     std::chrono::nanoseconds release_timeout = std::chrono::seconds(2);
@@ -163,7 +166,8 @@ class locks {
 /// as it stands. Errors never show a password, whether or not the rest can be read.
 ///
 /// Blocks for at most options::op_timeout. Opens no session yet: the first acquire does.
-/// Throws std::system_error: config (URL, options), unavailable, unauthorized, level_not_met.
+/// Throws std::system_error: config (URL, options), unavailable, unauthorized, level_not_met, unknown_outcome
+/// (no answer in time), misuse (to etcd, in a forked child whose parent has used one).
 locks connect(std::string_view url, options how = {});
 
 /// connect() without exceptions.

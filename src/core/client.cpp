@@ -1,7 +1,9 @@
 #include "client.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
+#include <new>
 
 #include "factory.hpp"
 #include "fork.hpp"
@@ -14,6 +16,15 @@ using std::chrono::nanoseconds;
 namespace {
 
 constexpr std::size_t names_at_least = 4096;
+
+/// Longer counts as so long: what is added up of instants and time-outs stays far from overflow.
+constexpr nanoseconds longest_timeout = std::chrono::hours(24 * 366);
+
+options bounded(options how) {
+    how.op_timeout = std::min(how.op_timeout, longest_timeout);
+    how.release_timeout = std::min(how.release_timeout, longest_timeout);
+    return how;
+}
 
 std::string seconds_text(nanoseconds value) {
     std::array<char, 32> text{};
@@ -56,7 +67,8 @@ result<void> check_options(const options& how, const store_traits& traits) {
 
 } // namespace
 
-result<std::shared_ptr<client>> client::connect(std::string_view url, const options& how) {
+result<std::shared_ptr<client>> client::connect(std::string_view url, const options& asked) {
+    const options how = bounded(asked);
     auto parsed = parse_url(url);
     if (!parsed) {
         return parsed.error();
@@ -69,20 +81,27 @@ result<std::shared_ptr<client>> client::connect(std::string_view url, const opti
         parsed->password = *password;
     }
     const std::string shown = parsed->redacted;
-    auto engine = make_store({.url = std::move(*parsed),
-                              .op_timeout = how.op_timeout,
-                              .ttl = how.ttl,
-                              .ca_file = how.ca_file,
-                              .cert_file = how.cert_file,
-                              .key_file = how.key_file});
-    if (!engine) {
-        return engine.error();
+    try {
+        auto engine = make_store({.url = std::move(*parsed),
+                                  .op_timeout = how.op_timeout,
+                                  .ttl = how.ttl,
+                                  .ca_file = how.ca_file,
+                                  .cert_file = how.cert_file,
+                                  .key_file = how.key_file});
+        if (!engine) {
+            return engine.error();
+        }
+        return adopt(std::move(*engine), shown, how);
+    } catch (const std::bad_alloc&) {
+        throw;
+    } catch (const std::exception& why) { // Of the libraries below, when there are no descriptors or threads.
+        return error(errc::unavailable, "connecting to " + shown + " failed: " + why.what());
     }
-    return adopt(std::move(*engine), shown, how);
 }
 
 result<std::shared_ptr<client>> client::adopt(std::unique_ptr<store> engine, std::string shown_url,
-                                              const options& how) {
+                                              const options& asked) {
+    const options how = bounded(asked);
     if (how.op_timeout <= nanoseconds::zero() || how.release_timeout <= nanoseconds::zero()) {
         return error(errc::config, "op_timeout and release_timeout must be positive");
     }

@@ -30,10 +30,10 @@ struct name_record {
 class client {
   public:
     /// Parses the URL, reaches the store, and checks TTL and level. See holdfast::connect.
-    static result<std::shared_ptr<client>> connect(std::string_view url, const options& how);
+    static result<std::shared_ptr<client>> connect(std::string_view url, const options& asked);
     /// The same on a store that is already there; for tests.
     static result<std::shared_ptr<client>> adopt(std::unique_ptr<store> engine, std::string shown_url,
-                                                 const options& how);
+                                                 const options& asked);
     ~client();
     client(const client&) = delete;
     client& operator=(const client&) = delete;

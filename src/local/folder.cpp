@@ -33,6 +33,9 @@ error unusable(const std::string& what, const std::string& why, const std::strin
 }
 
 error no_access(const std::string& step, const std::string& what, int number) {
+    if (number == EMFILE || number == ENFILE) {
+        return {errc::unavailable, step + " " + what + " failed: " + reason(number) + "; raise ulimit -n"};
+    }
     const bool rights = number == EACCES || number == EPERM;
     return {rights ? errc::unauthorized : errc::config,
             step + " " + what + " failed: " + reason(number) +

@@ -274,6 +274,36 @@ TEST_F(network_command, shows_the_holder_of_set_nx_as_foreign) {
         << "where somebody of ours stands behind it";
 }
 
+// The libraries below abort or throw when they get no descriptor.
+TEST_F(network_command, says_so_when_no_descriptors_are_left) {
+    etcd_server etcd;
+    redis_server redis;
+    for (const std::string& store : {url(), etcd.url(), redis.url()}) {
+        bool refused = false;
+        for (const int limit : {6, 7, 8, 10, 16, 24}) {
+            const words limited{"sh",
+                                "-c",
+                                "ulimit -n " + std::to_string(limit) +
+                                    R"(; exec "$@" 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-)",
+                                "sh",
+                                HOLDFAST_PROGRAM,
+                                "run",
+                                "--url",
+                                store,
+                                "n",
+                                "true"};
+            const auto done = run_process(limited, bound, surroundings());
+            ASSERT_EQ(done.status.signal, 0) << limit << " on " << store << ": " << done.err;
+            if (done.status.code != 0) {
+                refused = true;
+                EXPECT_TRUE(done.status.code == 69 || done.status.code == 70) << done.status.code << done.err;
+                EXPECT_NE(done.err.find("Too many open files"), std::string::npos) << done.err;
+            }
+        }
+        EXPECT_TRUE(refused) << store;
+    }
+}
+
 TEST_F(network_command, says_so_where_it_may_not_list_instead_of_showing_nothing) {
     redis_server server;
     const words allow{

@@ -229,6 +229,20 @@ TEST_P(faces, an_impossible_ttl_is_refused_with_the_range) {
     EXPECT_EQ(core::client::adopt(here().connect(), "test:", {.ttl = 0ns}).error().code(), errc::config);
 }
 
+TEST_P(faces, time_outs_of_any_size_are_taken) {
+    const auto whole = std::chrono::nanoseconds::max();
+    const options endless{.op_timeout = whole, .release_timeout = whole};
+    const auto by = here().url().empty() ? connect(endless) : holdfast::connect(here().url(), endless);
+    auto face = by.mutex(fresh());
+    auto held = face.acquire();
+    ASSERT_TRUE(held) << held.error().message();
+    EXPECT_EQ(code_of(face.try_acquire()), errc::busy);
+    EXPECT_EQ(code_of(face.try_acquire_for(1ms)), errc::timed_out);
+    const auto released = held->release();
+    EXPECT_TRUE(released) << released.error().message();
+    EXPECT_EQ(in_line(by, fresh()), 0U);
+}
+
 TEST_P(faces, a_level_that_the_store_cannot_give_is_refused) {
     auto engine = here().connect();
     const level given = engine->traits().gives;
