@@ -54,7 +54,8 @@ class token {
 enum class loss_reason {
     none = 0,     ///< Not lost.
     expired = 1,  ///< Its lease ran out, by our clock or by the store's.
-    revoked = 2,  ///< Somebody ended the session or deleted the claim.
+    revoked = 2,  ///< Somebody ended the session or deleted the claim; also a break, where only its absence
+                  ///< was seen: a local hold whose lost() nobody has asked for.
     broken = 3,   ///< An administrator's break.
     replaced = 4, ///< The store itself was replaced, restored or emptied.
     forked = 5,   ///< The handle was inherited by a forked child.

@@ -228,7 +228,7 @@ option_tree::option_tree(subcommand command, command_line& line) {
     add_options_of(command, entries_, line);
     add_global_options(entries_, line);
     if (command == subcommand::none) {
-        add_value(entries_, "-V,--version", "", "the version",
+        add_value(entries_, "-V,--version", "", "the version; before a command",
                   [&line](const std::string&) { line.command = subcommand::version; });
     }
 }

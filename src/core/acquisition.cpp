@@ -218,7 +218,9 @@ void acquisition::left() {
     claim_.reset();
     if (!removed && removed.error().ends_in()) {
         doubt_until_ = std::max(doubt_until_, from_.client().now() + *removed.error().ends_in());
-        doubt_ = removed.error().message();
+        doubt_ = removed.error().code() == errc::lost
+                     ? "its claim had run out, and may stand in line for a while where the store answers late"
+                     : removed.error().message();
     }
     settle(std::move(*why_left_));
 }
