@@ -100,6 +100,13 @@ TEST(etcd_failover, calls_to_a_server_that_went_away_are_unavailable_and_it_is_u
         20s));
 }
 
+// Not under AddressSanitizer: clang 14's allocator has latches of its own that a fork can find locked.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HOLDFAST_ALLOCATOR_IS_NOT_FOR_FORKS
+#endif
+#endif
+#if !defined(HOLDFAST_ALLOCATOR_IS_NOT_FOR_FORKS)
 // gRPC does not survive a fork: without this answer the child would hang for ever.
 TEST(etcd_failover, a_child_of_a_process_that_used_etcd_is_told_at_once_that_it_cannot) {
     etcd_server server;
@@ -119,6 +126,7 @@ TEST(etcd_failover, a_child_of_a_process_that_used_etcd_is_told_at_once_that_it_
     EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
     EXPECT_TRUE(locks.mutex("jobs").try_acquire()) << "nothing changes for the parent";
 }
+#endif
 
 // As a full disk is met before it is full: etcd takes nothing more, but what makes room.
 TEST(etcd_failover, a_full_database_grants_nothing_keeps_who_holds_and_lets_go) {
