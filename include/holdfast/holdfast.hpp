@@ -165,6 +165,10 @@ class locks {
 /// What is special in user, password and path is percent-encoded, an '@' above all (%40); a folder is taken
 /// as it stands. Errors never show a password, whether or not the rest can be read.
 ///
+/// A local folder has room for 16,384 names (each that was ever used counts, until no program uses the folder
+/// any more), 1,024 sessions, and 16,382 claims in one line; beyond that acquiring says so. On Redis names
+/// that begin with "holdfast:" are misuse.
+///
 /// Blocks for at most options::op_timeout. Opens no session yet: the first acquire does.
 /// Throws std::system_error: config (URL, options), unavailable, unauthorized, level_not_met, unknown_outcome
 /// (no answer in time), misuse (to etcd, in a forked child whose parent has used one).
