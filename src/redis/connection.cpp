@@ -144,12 +144,11 @@ void connection::greet() {
                          boottime(),
                          {}});
     };
-    if (!where_.password.empty()) {
-        if (where_.user.empty()) {
-            send({"AUTH", where_.password});
-        } else {
-            send({"AUTH", where_.user, where_.password});
-        }
+    // A user without a password too: whoever names one does not mean the default user.
+    if (!where_.user.empty()) {
+        send({"AUTH", where_.user, where_.password});
+    } else if (!where_.password.empty()) {
+        send({"AUTH", where_.password});
     }
     if (where_.database != 0) {
         send({"SELECT", std::to_string(where_.database)});

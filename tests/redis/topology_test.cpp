@@ -22,6 +22,21 @@ TEST(rights, a_missing_or_wrong_password_is_unauthorized_and_never_shown) {
     EXPECT_TRUE(locks.mutex("a").acquire());
 }
 
+TEST(rights, a_user_without_a_password_is_not_silently_the_default_user) {
+    redis_server server;
+    raw_client raw(server.port());
+    ASSERT_EQ(raw.text({"ACL", "SETUSER", "ann", "on", ">pw", "~*", "&*", "+@all"}), "OK");
+    ASSERT_EQ(raw.text({"ACL", "SETUSER", "bob", "on", "nopass", "~bob:*", "~holdfast:*", "&*", "+@all"}),
+              "OK");
+    const std::string at = "127.0.0.1:" + std::to_string(server.port());
+    const auto ann = try_connect("redis://ann@" + at);
+    ASSERT_FALSE(ann);
+    EXPECT_EQ(ann.error().code(), errc::unauthorized) << ann.error().message();
+    auto bob = connect("redis://bob@" + at);
+    EXPECT_TRUE(bob.mutex("bob:1").acquire());
+    EXPECT_EQ(code_of(bob.mutex("ann:1").acquire()), errc::unauthorized);
+}
+
 // The rights that the message and the documentation name are enough.
 TEST(rights, the_documented_rights_suffice_and_less_is_unauthorized) {
     redis_server server;
