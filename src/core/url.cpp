@@ -10,7 +10,8 @@
 namespace holdfast::core {
 namespace {
 
-constexpr const char* examples = "write for example local:, etcd://127.0.0.1:2379 or redis://127.0.0.1:6379";
+constexpr const char* examples =
+    "write for example local:, etcd://127.0.0.1:2379, redis://127.0.0.1:6379 or unix:///path/to/redis.sock";
 
 error bad_url(const std::string& shown, const std::string& what) {
     return {errc::config, "bad URL '" + shown + "': " + what};

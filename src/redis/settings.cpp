@@ -46,8 +46,10 @@ result<settings> settings::from(const core::store_config& config, const char* us
     made.op_timeout = config.op_timeout;
     std::string database;
     if (url.scheme == "unix") {
-        if (url.path.empty()) {
-            return config_error("'" + url.redacted + "' names no socket; write unix:///path/to/redis.sock");
+        // In unix://run/r.sock the first folder stands where a host would.
+        if (url.path.empty() || !url.endpoints.empty()) {
+            return config_error("'" + url.redacted +
+                                "' names no socket; write three slashes: unix:///path/to/redis.sock");
         }
         made.socket_path = url.path;
     } else if (url.scheme.ends_with("sentinel")) {

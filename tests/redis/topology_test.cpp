@@ -138,6 +138,10 @@ TEST(topology, a_unix_socket_and_a_database_of_its_own) {
     ASSERT_FALSE(missing);
     EXPECT_THAT(missing.error().message(), ::testing::HasSubstr("DB index"));
     EXPECT_EQ(try_connect(server.url() + "/x").error().code(), errc::config);
+    const auto two_slashes = try_connect("unix:/" + (server.folder() / "s.sock").string());
+    ASSERT_FALSE(two_slashes);
+    EXPECT_EQ(two_slashes.error().code(), errc::config);
+    EXPECT_THAT(two_slashes.error().message(), ::testing::HasSubstr("unix:///path"));
 }
 
 TEST(topology, a_host_may_be_a_name) {
