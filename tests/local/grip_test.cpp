@@ -270,7 +270,7 @@ TEST_F(grips, holds_that_are_broken_and_looked_at_all_the_time_are_neither_forgo
                 std::this_thread::yield();
             }
         });
-        EXPECT_TRUE(wait_for([&] { return broken > 300 && looked > 3000; }, patience));
+        EXPECT_TRUE(wait_for([&] { return broken > 20 && looked > 100; }, patience));
         over = true;
     }
     EXPECT_FALSE(lock.current()) << "each was unlocked once";
