@@ -2,7 +2,9 @@
 
 #include <atomic>
 #include <exception>
+#include <filesystem>
 #include <iostream>
+#include <sstream>
 #include <stdexcept>
 #include <thread>
 
@@ -10,6 +12,7 @@
 
 #include "support/detached.hpp"
 #include "support/own_status.hpp"
+#include "support/process.hpp"
 
 namespace holdfast::bench {
 namespace {
@@ -101,6 +104,40 @@ int run_crowd(const std::vector<std::string>& arguments) {
         std::cerr << "holdfast_bench --crowd: " << failure.what() << std::endl;
         return 1;
     }
+}
+
+crowd_process::crowd_process(const std::string& url, std::size_t count, milliseconds ttl) {
+    testing::process_options how;
+    how.input_pipe = true;
+    how.out = testing::redirect::pipe();
+    const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
+    process_ = std::make_unique<testing::child_process>(
+        std::vector<std::string>{self, "--crowd", url, std::to_string(count), std::to_string(ttl.count())},
+        how);
+}
+
+crowd_process::~crowd_process() = default;
+
+pid_t crowd_process::pid() const {
+    return process_->pid();
+}
+
+std::vector<long> crowd_process::answer(const std::string& word) {
+    const auto line = process_->read_line(std::chrono::seconds(120));
+    if (!line || !line->starts_with(word)) {
+        throw std::runtime_error("the crowd answered '" + line.value_or("nothing") + "'");
+    }
+    std::istringstream numbers(line->substr(word.size()));
+    std::vector<long> out;
+    for (long number = 0; numbers >> number;) {
+        out.push_back(number);
+    }
+    return out;
+}
+
+std::vector<long> crowd_process::ask(const std::string& command, const std::string& word) {
+    process_->write_input(command + "\n");
+    return answer(word);
 }
 
 } // namespace holdfast::bench

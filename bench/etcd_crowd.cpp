@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "checks.hpp"
+#include "crowd.hpp"
 #include "etcd_place.hpp"
 
 namespace holdfast::bench {
@@ -31,48 +32,12 @@ double metric(const testing::etcd_server& server, const std::string& line) {
     return 0;
 }
 
-/// A process as bench/crowd.hpp says.
-class crowd_process {
-  public:
-    crowd_process(const std::string& url, std::size_t count) {
-        testing::process_options how;
-        how.input_pipe = true;
-        how.out = testing::redirect::pipe();
-        const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
-        process_ = std::make_unique<testing::child_process>(
-            std::vector<std::string>{self, "--crowd", url, std::to_string(count),
-                                     std::to_string(crowd_ttl.count())},
-            how);
-    }
-    pid_t pid() const { return process_->pid(); }
-    /// The numbers behind the word that it has to answer.
-    std::vector<long> answer(const std::string& word) {
-        const auto line = process_->read_line(seconds(120));
-        if (!line || !line->starts_with(word)) {
-            throw std::runtime_error("the crowd answered '" + line.value_or("nothing") + "'");
-        }
-        std::istringstream numbers(line->substr(word.size()));
-        std::vector<long> out;
-        for (long number = 0; numbers >> number;) {
-            out.push_back(number);
-        }
-        return out;
-    }
-    std::vector<long> ask(const std::string& command, const std::string& word) {
-        process_->write_input(command + "\n");
-        return answer(word);
-    }
-
-  private:
-    std::unique_ptr<testing::child_process> process_;
-};
-
 constexpr const char* renewals = "grpc_server_msg_received_total{grpc_method=\"LeaseKeepAlive\"";
 
 void measure_crowd(finding& into, std::chrono::nanoseconds) {
     constexpr std::size_t count = 10'000;
     testing::etcd_server server;
-    crowd_process crowd(server.url(), count);
+    crowd_process crowd(server.url(), count, crowd_ttl);
     const auto held = crowd.answer("held");
     into.checks.push_back(check_figure("10,000 held names: <= 2 KiB each", bound::at_most, 2048,
                                        static_cast<double>(held.at(0)), "bytes"));
@@ -107,7 +72,7 @@ std::uint64_t switches(pid_t of) {
 
 void measure_idle(finding& into, std::chrono::nanoseconds) {
     testing::etcd_server server;
-    crowd_process idle(server.url(), 1);
+    crowd_process idle(server.url(), 1, crowd_ttl);
     static_cast<void>(idle.answer("held"));
     std::this_thread::sleep_for(crowd_ttl);
     // A renewal wakes several threads within a few milliseconds: that is one awakening.

@@ -12,6 +12,7 @@
 #include <holdfast/holdfast.hpp>
 
 #include "checks.hpp"
+#include "crowd.hpp"
 #include "redis_wire.hpp"
 #include "support/servers.hpp"
 #include "turns.hpp"
@@ -136,6 +137,29 @@ std::vector<poller> start_pollers(int port, int processes, int threads) {
     return made;
 }
 
+/// Those that are there, as they contend for so long.
+std::vector<contender> contenders_of(const std::vector<poller>& pollers, milliseconds length) {
+    std::vector<contender> made;
+    for (const poller& each : pollers) {
+        if (each.workers) {
+            made.push_back({each.name, [&each, length] { return each.workers->contend(length); }});
+        }
+    }
+    return made;
+}
+
+/// Ours is above each of them, which are the entrants from `place` on.
+void check_pollers(finding& into, const entrant& mine, const std::vector<poller>& pollers,
+                   std::size_t place) {
+    for (const poller& each : pollers) {
+        const std::string goal = "> " + each.name + ", which polls";
+        into.checks.push_back(
+            each.workers ? check_ratio(goal, bound::at_least, 1, ratio(mine, into.entrants[place], rate_of))
+                         : not_measured(goal, each.why_not));
+        place += each.workers ? 1 : 0;
+    }
+}
+
 void measure_c44(finding& into, std::chrono::nanoseconds budget) {
     testing::redis_server server;
     const auto ours =
@@ -148,11 +172,8 @@ void measure_c44(finding& into, std::chrono::nanoseconds budget) {
     constexpr milliseconds length(400);
     std::vector<contender> contenders{{"holdfast", [&] { return ours->contend(length); }},
                                       {"BLPOP queue", [&] { return queue->contend(length); }}};
-    for (const poller& each : pollers) {
-        if (each.workers) {
-            contenders.push_back({each.name, [&] { return each.workers->contend(length); }});
-        }
-    }
+    const auto others = contenders_of(pollers, length);
+    contenders.insert(contenders.end(), others.begin(), others.end());
     into.entrants = alternate(contenders, budget);
     const entrant& mine = into.entrants[0];
     into.checks.push_back(check_collisions(*ours));
@@ -162,14 +183,7 @@ void measure_c44(finding& into, std::chrono::nanoseconds budget) {
         check_figure("fair <= 1.1", bound::at_most, 1.1, mine.fairness(&worker_count::turns), ""));
     into.checks.push_back(check_figure("p99 of waits <= 10 ms", bound::at_most, 10,
                                        mine.sum().waits.percentile(0.99) / 1e6, "ms"));
-    std::size_t place = 2;
-    for (const poller& each : pollers) {
-        const std::string goal = "> " + each.name + ", which polls";
-        into.checks.push_back(
-            each.workers ? check_ratio(goal, bound::at_least, 1, ratio(mine, into.entrants[place], rate_of))
-                         : not_measured(goal, each.why_not));
-        place += each.workers ? 1 : 0;
-    }
+    check_pollers(into, mine, pollers, 2);
     for (const entrant& each : into.entrants) {
         into.checks.push_back(check_waits(each));
     }
@@ -186,13 +200,15 @@ void measure_c16(finding& into, std::chrono::nanoseconds budget) {
     redis_wire(server.port()).send({{"RPUSH", "bench-queue", "1"}});
     const auto queue = crew::of_takers("redis-queue", std::to_string(server.port()), "bench-queue", 1, 16,
                                        server.folder() / "board-queue");
-    ours.measure(into, budget, "BLPOP queue", queue.get());
+    const auto pollers = start_pollers(server.port(), 1, 16);
+    ours.measure(into, budget, "BLPOP queue", queue.get(), contenders_of(pollers, milliseconds(400)));
     into.checks.push_back(check_ratio("holdfast: >= 0.7 x a BLPOP token queue", bound::at_least, 0.7,
                                       ratio(into.entrants[1], into.entrants[2], rate_of)));
     into.checks.push_back(check_figure("holdfast: fair <= 1.1", bound::at_most, 1.1,
                                        into.entrants[1].fairness(&worker_count::turns), ""));
     into.checks.push_back(check_figure("holdfast: p99 of waits <= 10 ms", bound::at_most, 10,
                                        into.entrants[1].sum().waits.percentile(0.99) / 1e6, "ms"));
+    check_pollers(into, into.entrants[1], pollers, 3);
 }
 
 /// Several at once on names of their own: one connection for all of them, against one for each.
@@ -272,6 +288,20 @@ void measure_many(finding& into, std::chrono::nanoseconds) {
     into.checks.push_back(check_figure("<= 2 KiB each", bound::at_most, 2048, bytes / count, "bytes"));
 }
 
+/// What it costs to wait for many names: one process with as many coroutines.
+void measure_waiters(finding& into, std::chrono::nanoseconds) {
+    testing::redis_server server;
+    crowd_process crowd(server.url(), 10'000, milliseconds(10'000));
+    const auto held = crowd.answer("held");
+    const auto waiting = crowd.ask("wait", "waiting");
+    into.checks.push_back(
+        check_figure("<= 4 KiB each", bound::at_most, 4096, static_cast<double>(waiting.at(0)), "bytes"));
+    into.checks.push_back(check_figure("no thread each: threads more than while it only held", bound::at_most,
+                                       16, static_cast<double>(waiting.at(1) - held.at(1)), ""));
+    into.checks.push_back(check_figure("a release wakes one", bound::at_most, 1,
+                                       static_cast<double>(crowd.ask("free", "woken").at(0)), ""));
+}
+
 void measure_hand_over(finding& into, std::chrono::nanoseconds budget) {
     testing::redis_server server;
     const auto ours = crew::of_takers("holdfast", server.url(), "bench", 2, 1, server.folder() / "board");
@@ -305,7 +335,7 @@ void add_redis_lines(std::vector<line>& lines) {
                      measure_u1});
     lines.push_back({"redis", "C16",
                      "16 threads of one process, one name, with local_hand_over and without, against a BLPOP "
-                     "token queue without TTL",
+                     "token queue without TTL, redis-py's Lock, node-redlock and redis-semaphore",
                      measure_c16});
     lines.push_back({"redis", "C44",
                      "4 processes of 4 threads, one name, against a BLPOP token queue without TTL, "
@@ -318,6 +348,9 @@ void add_redis_lines(std::vector<line>& lines) {
     lines.push_back({"redis", "C44-1ms",
                      "4 processes of 4 threads, one name, held for 1 ms, beside a BLPOP token queue",
                      measure_1ms});
+    lines.push_back({"redis", "10000-waiters",
+                     "one process that holds 10,000 names, and 10,000 coroutines of it that wait for them",
+                     measure_waiters});
     lines.push_back(
         {"redis", "10000-names", "one process holds 10,000 names at TTL 10 s for 10 s", measure_many});
     lines.push_back({"redis", "hand-over",

@@ -5,9 +5,11 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "checks.hpp"
 #include "crew.hpp"
+#include "frame.hpp"
 
 namespace holdfast::bench {
 
@@ -17,8 +19,9 @@ class c16 {
     /// The boards of the workers lie in this folder.
     c16(const std::string& url, const std::filesystem::path& folder);
 
-    /// Measures our two forms and the peer, which may be null; fills the entrants in this order.
-    void measure(finding& into, std::chrono::nanoseconds budget, const std::string& peer_name, crew* peer);
+    /// Measures our two forms, the peer, which may be null, and more peers; fills the entrants in this order.
+    void measure(finding& into, std::chrono::nanoseconds budget, const std::string& peer_name, crew* peer,
+                 const std::vector<contender>& more = {});
 
   private:
     std::unique_ptr<crew> plain_;
