@@ -1,8 +1,7 @@
 #include "cli/duration.hpp"
 
+#include <algorithm>
 #include <array>
-#include <charconv>
-#include <cmath>
 #include <cstdint>
 #include <utility>
 
@@ -11,19 +10,33 @@ namespace {
 
 using std::chrono::nanoseconds;
 
-constexpr double longest_ns = 864e15; // 10,000 days: far beyond use, far from overflow.
+constexpr std::int64_t longest_ns = 864'000'000'000'000'000; // 10,000 days: beyond use, far from overflow.
 
-std::optional<nanoseconds> scaled(std::string_view number, double unit_ns) {
-    if (number.empty() || number.front() == '+' || number.front() == '-') {
+/// Digits with at most one point among them. In whole numbers: std::from_chars for double would bring libm
+/// into the command, and with it one shared library more to load at each start.
+std::optional<nanoseconds> scaled(std::string_view number, std::int64_t unit_ns) {
+    const std::size_t point = std::min(number.find('.'), number.size());
+    const std::string_view whole = number.substr(0, point);
+    const std::string_view fraction = number.substr(std::min(point + 1, number.size()));
+    const auto is_digit = [](char each) { return each >= '0' && each <= '9'; };
+    if (whole.size() + fraction.size() == 0 || !std::all_of(whole.begin(), whole.end(), is_digit) ||
+        !std::all_of(fraction.begin(), fraction.end(), is_digit)) {
         return std::nullopt;
     }
-    double value = 0;
-    const char* end = number.data() + number.size();
-    const auto [stop, failure] = std::from_chars(number.data(), end, value, std::chars_format::fixed);
-    if (failure != std::errc() || stop != end || !std::isfinite(value) || value * unit_ns > longest_ns) {
-        return std::nullopt;
+    std::int64_t units = 0;
+    for (const char digit : whole) {
+        units = 10 * units + (digit - '0');
+        if (units > longest_ns / unit_ns) {
+            return std::nullopt;
+        }
     }
-    return nanoseconds(std::llround(value * unit_ns));
+    constexpr std::int64_t finer = 1'000; // Parts of a nanosecond, so that the last one is rounded.
+    std::int64_t part = 0;
+    for (auto digit = fraction.rbegin(); digit != fraction.rend(); ++digit) {
+        part = (part + (*digit - '0') * unit_ns * finer) / 10;
+    }
+    const std::int64_t ns = units * unit_ns + (part + finer / 2) / finer;
+    return ns > longest_ns ? std::nullopt : std::optional(nanoseconds(ns));
 }
 
 std::string two_units(std::int64_t high, const char* high_unit, std::int64_t low, const char* low_unit) {
@@ -37,8 +50,12 @@ std::string two_units(std::int64_t high, const char* high_unit, std::int64_t low
 } // namespace
 
 std::optional<nanoseconds> parse_duration(std::string_view text) {
-    constexpr std::array<std::pair<std::string_view, double>, 6> units{
-        {{"us", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}, {"d", 86400e9}}};
+    constexpr std::array<std::pair<std::string_view, std::int64_t>, 6> units{{{"us", 1'000},
+                                                                              {"ms", 1'000'000},
+                                                                              {"s", 1'000'000'000},
+                                                                              {"m", 60'000'000'000},
+                                                                              {"h", 3'600'000'000'000},
+                                                                              {"d", 86'400'000'000'000}}};
     const std::size_t digits = text.find_first_not_of("0123456789.");
     if (digits == std::string_view::npos) {
         return std::nullopt;
@@ -52,7 +69,7 @@ std::optional<nanoseconds> parse_duration(std::string_view text) {
 }
 
 std::optional<nanoseconds> parse_seconds(std::string_view text) {
-    return scaled(text, 1e9);
+    return scaled(text, 1'000'000'000);
 }
 
 std::string format_duration(nanoseconds duration) {

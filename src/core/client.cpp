@@ -2,12 +2,13 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
 #include <new>
+#include <optional>
 
 #include "factory.hpp"
 #include "fork.hpp"
 #include "identity.hpp"
+#include "small_file.hpp"
 
 namespace holdfast::core {
 
@@ -34,13 +35,11 @@ std::string seconds_text(nanoseconds value) {
 
 result<std::string> read_password(const std::string& path) {
     constexpr std::size_t longest = 4096;
-    std::ifstream file(path, std::ios::binary);
-    std::string password(longest + 1, '\0');
-    file.read(password.data(), static_cast<std::streamsize>(password.size()));
-    if (!file.is_open() || file.bad()) { // Bad: a folder, which can be opened, but not read.
+    std::optional<std::string> read = read_small_file(path.c_str(), longest + 1);
+    if (!read) {
         return error(errc::config, "the password file '" + path + "' cannot be read");
     }
-    password.resize(static_cast<std::size_t>(file.gcount()));
+    std::string password = std::move(*read);
     if (password.size() > longest) {
         return error(errc::config, "the password file '" + path + "' is longer than " +
                                        std::to_string(longest) + " bytes; it is to hold the password alone");

@@ -2,7 +2,6 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <fstream>
 #include <memory>
 #include <system_error>
 #include <vector>
@@ -11,6 +10,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "small_file.hpp"
 #include "surroundings.hpp"
 
 namespace holdfast::core {
@@ -47,10 +47,7 @@ std::string host_name() {
 }
 
 std::string program_name() {
-    std::string name;
-    std::ifstream comm("/proc/self/comm");
-    std::getline(comm, name);
-    return name;
+    return first_line(read_small_file("/proc/self/comm", max_text_bytes).value_or(""));
 }
 
 } // namespace

@@ -4,7 +4,6 @@
 #include <cerrno>
 #include <cstring>
 #include <ctime>
-#include <fstream>
 #include <mutex>
 #include <optional>
 
@@ -12,6 +11,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "core/small_file.hpp"
 
 #include "folder.hpp"
 #include "segment.hpp"
@@ -189,9 +190,9 @@ std::array<std::uint64_t, 2> boot_id() {
 }
 
 std::array<std::uint64_t, 2> boot_id_of_kernel() {
-    std::ifstream file("/proc/sys/kernel/random/boot_id");
-    std::string text;
-    std::getline(file, text);
+    constexpr std::size_t enough = 128;
+    const std::string text =
+        core::first_line(core::read_small_file("/proc/sys/kernel/random/boot_id", enough).value_or(""));
     // Two FNV-1a sums over the text: only equality matters, and a machine without /proc still gets a
     // constant.
     std::array<std::uint64_t, 2> id{14695981039346656037U, 1099511628211U};

@@ -31,6 +31,16 @@ TEST(seconds, are_bare_and_may_have_a_fraction) {
     EXPECT_EQ(parse_seconds("3"), 3s);
     EXPECT_EQ(parse_seconds("0.25"), 250ms);
     EXPECT_EQ(parse_seconds("0"), 0s);
+    EXPECT_EQ(parse_seconds(".5"), 500ms);
+    EXPECT_EQ(parse_seconds("5."), 5s);
+    EXPECT_EQ(parse_seconds("1.0000000014"), 1s + 1ns) << "to the nearest";
+    EXPECT_EQ(parse_seconds("0.9999999996"), 1s);
+    EXPECT_EQ(parse_seconds("0.3333333333333333333333333333"), 333333333ns);
+    EXPECT_EQ(parse_duration("0.5d"), 12h);
+    EXPECT_EQ(parse_duration("10000d"), 240000h) << "the longest";
+    EXPECT_EQ(parse_duration("10000.1d"), std::nullopt);
+    EXPECT_EQ(parse_seconds("99999999999999999999999"), std::nullopt);
+    EXPECT_EQ(parse_seconds("."), std::nullopt);
     for (const char* wrong : {"", "3s", "-1", "+1", "1e9", "nan", "inf", " 1"}) {
         EXPECT_EQ(parse_seconds(wrong), std::nullopt) << wrong;
     }

@@ -32,7 +32,7 @@ OPTIONAL = {"include/holdfast/asio.hpp": "boost/asio/"}
 # Libraries that show in these files only, so that no other file pays for their headers.
 SHOWN_IN = {
     "grpcpp/": ("src/etcd/rpc", "src/etcd/grpc_"),
-    "boost/url/": ("src/core/url.cpp",),
+    "boost/url/": ("src/core/url_hosts.cpp",),
     "hiredis/": ("src/redis/resp.cpp",),
 }
 SOURCES = {".cpp", ".hpp"}
