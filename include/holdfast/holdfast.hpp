@@ -50,6 +50,16 @@ struct options {
     std::string ca_file = {};
     std::string cert_file = {}; ///< See ca_file.
     std::string key_file = {};  ///< See ca_file.
+    /// true: the library starts no thread of its own for a hold that came without waiting, until lost() of
+    /// it is asked for. Until then nothing renews it, so that it lasts for one TTL, and a loss shows in
+    /// valid_for() only. Whatever waits in line or is asynchronous starts the threads as ever. For programs
+    /// that hold for a moment and end. The thread that connects must outlive the locks object and all that
+    /// came of it, and use no robust mutexes.
+    bool threads_later = false;
+    /// true: what the store has (connections, threads, memory) is not taken down with the last locks object
+    /// and hold, but left to the end of the process. Sessions and holds end as ever. For programs that end
+    /// right after that, by std::_Exit() where the store has threads that its destructors would have ended.
+    bool store_until_exit = false;
 };
 
 /// How a mutex is used.

@@ -224,6 +224,10 @@ class store_session {
     /// next must not begin before the guard has ended what the hold protected.
     virtual std::optional<life_word> second_life() const noexcept;
 
+    /// Starts what the store has left out for options::threads_later, if anything; idempotent. Throws
+    /// std::system_error where the system has no thread left.
+    virtual void start_threads();
+
     /// A synchronous path for claims of this shape, or null. Valid while the session is.
     virtual std::shared_ptr<fast_path> fast(const claim& shape);
 };

@@ -97,11 +97,10 @@ class guard {
     }
 
     void wait_for_something() {
-        std::array<pollfd, 4> sources{};
+        std::array<pollfd, 3> sources{};
         sources[0] = {keeper_gone_ ? -1 : link_.fd(), POLLIN, 0};
         sources[1] = {children_.get(), POLLIN, 0};
         sources[2] = {timer_.get(), POLLIN, 0};
-        sources[3] = {exec_failure_.get(), POLLIN, 0};
         constexpr int pause_ms = 100;
         ::poll(sources.data(), sources.size(), terminal_.is_wanted() ? pause_ms : -1);
         signalfd_siginfo ignored;
@@ -109,9 +108,6 @@ class guard {
         }
         if (terminal_.is_wanted()) {
             (void)terminal_.lend(command_);
-        }
-        if (sources[3].revents != 0) {
-            read_exec_failure();
         }
     }
 
@@ -137,16 +133,8 @@ class guard {
 
     void obey(message& what) {
         switch (what.kind) {
-        case message_kind::second_life: {
-            std::uint64_t offset = 0;
-            if (what.text.size() == sizeof offset && what.fd) {
-                std::memcpy(&offset, what.text.data(), sizeof offset);
-                lives_on_ = life_.begin(what.fd.get(), offset);
-            }
-            what.fd.reset();
-            break;
-        }
         case message_kind::start:
+            begin_second_life(what);
             start(what);
             break;
         case message_kind::forward:
@@ -168,6 +156,16 @@ class guard {
         default:
             break;
         }
+    }
+
+    void begin_second_life(message& what) {
+        std::uint64_t offset = 0;
+        if (what.fd && what.text.size() >= sizeof offset) {
+            std::memcpy(&offset, what.text.data(), sizeof offset);
+            what.text.erase(0, sizeof offset);
+            lives_on_ = life_.begin(what.fd.get(), offset);
+        }
+        what.fd.reset();
     }
 
     void start(message& what) {
@@ -200,7 +198,7 @@ class guard {
         command_ = child;
         command_running_ = true;
         plan_.emplace(order_.limits, now(clock_));
-        tell({message_kind::started, child, 0, {}, {}});
+        link_.page().command.store(child);
     }
 
     [[noreturn]] void refuse_start(int error_number) {
@@ -286,7 +284,8 @@ class guard {
             return;
         }
         if (exec_failure_) {
-            read_exec_failure(); // Written before the child ended, so this does not block.
+            read_exec_failure(); // Written before the child ended, and closed at its exec: this does not
+                                 // block.
         }
         if (nobody_left) {
             finish();

@@ -68,15 +68,20 @@ bool guard_link::send(const message& what, int fd_to_pass) const noexcept {
 }
 
 guard_link::received guard_link::receive(message& out) const {
-    // The size first: most messages are a few bytes, one may be long. When the other side ended without
-    // having read our last message, the kernel says so once, before it hands over what the other side had
-    // sent.
-    ssize_t size = 0;
+    // When the other side ended without having read our last message, the kernel says so once, to whatever we
+    // ask next, and then hands over what the other side had sent.
     bool reset = false;
-    do {
-        reset = size < 0 && errno == ECONNRESET;
-        size = ::recv(fd(), nullptr, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
-    } while (size < 0 && (errno == EINTR || (errno == ECONNRESET && !reset)));
+    const auto patiently = [&reset](const auto& ask) {
+        for (;;) {
+            const ssize_t got = ask();
+            if (got >= 0 || (errno != EINTR && (errno != ECONNRESET || std::exchange(reset, true)))) {
+                return got;
+            }
+        }
+    };
+    // The size first: most messages are a few bytes, one may be long.
+    const ssize_t size =
+        patiently([this] { return ::recv(fd(), nullptr, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT); });
     if (size < 0 && errno == EAGAIN) {
         return received::nothing;
     }
@@ -91,7 +96,7 @@ guard_link::received guard_link::receive(message& out) const {
     packet.msg_iovlen = 1;
     packet.msg_control = control.data();
     packet.msg_controllen = control.size();
-    if (::recvmsg(fd(), &packet, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) != size) {
+    if (patiently([&] { return ::recvmsg(fd(), &packet, MSG_DONTWAIT | MSG_CMSG_CLOEXEC); }) != size) {
         return received::other_side_gone;
     }
     out.fd.reset();

@@ -1,8 +1,8 @@
 // What keeper and guard share: one page with the deadline, and a socket for what must be told at once.
 //
-// The page is written by the keeper and read by the guard, without locks: the guard needs the deadline also
-// while the keeper is stopped. The socket's end tells each the other's death. Each side is used by one
-// thread.
+// The page is read without locks by who does not write it: the guard needs the deadline also while the keeper
+// is stopped, and the keeper is not to be woken for what it need not know at once. The socket's end tells
+// each the other's death. Each side is used by one thread.
 #pragma once
 
 #include <atomic>
@@ -18,17 +18,18 @@ namespace holdfast::cli {
 
 struct shared_page {
     std::atomic<std::int64_t> deadline_ns{0}; ///< On the clock that the start message names.
+    std::atomic<pid_t> command{0}; ///< Once it has been started. For who ends it if the guard is killed.
 };
 
 enum class message_kind : std::int32_t {
     // keeper to guard
-    second_life,  ///< text: life_word::offset, 8 bytes; with the descriptor of the file.
     start,        ///< value: clock_source; detail: the claim outlives the keeper; text: "NAME=value\0" each.
+                  ///< With a descriptor: of the file that has a life word for us; its life_word::offset, 8
+                  ///< bytes, stands before the rest of the text.
     forward,      ///< value: the signal for the command's group.
     resume,       ///< Continue the command, and give it the terminal; value not 0: once ours is.
     hold_is_gone, ///< The hold was lost by proof.
     // guard to keeper
-    started,      ///< value: the command's pid.
     start_failed, ///< value: errno.
     stopped,      ///< value: the signal that stopped the command.
     continued,    ///< The command goes on.

@@ -27,6 +27,20 @@ namespace {
 using std::chrono::nanoseconds;
 using wall = std::chrono::steady_clock;
 
+/// How long a hold on the store of this machine goes without threads that renew it. A break is known that
+/// much later; the shortest TTL is fifty times as long.
+constexpr nanoseconds unrenewed = std::chrono::milliseconds(20);
+
+/// Tells the poll of serve_once() that the hold is lost.
+struct loss_writer {
+    int fd;
+    void operator()() const noexcept {
+        const std::uint64_t one = 1;
+        const ssize_t ignored = ::write(fd, &one, sizeof one);
+        (void)ignored;
+    }
+};
+
 class keeper {
   public:
     keeper(const keeper_order& order, guard_process& guard)
@@ -45,11 +59,6 @@ class keeper {
             return report_;
         }
         held_ = std::move(*turn);
-        const std::stop_callback on_loss(held_.lost(), [fd = lost_event_.get()] {
-            const std::uint64_t one = 1;
-            const ssize_t ignored = ::write(fd, &one, sizeof one);
-            (void)ignored;
-        });
         if (!start()) {
             (void)held_.release(); // The guard ends when we do.
             return report_;
@@ -62,6 +71,9 @@ class keeper {
         return report_;
     }
 
+    /// Then the guard ends by itself once the command has, or could not be started.
+    bool has_let_the_guard_begin() const noexcept { return ended_; }
+
   private:
     // Holding.
 
@@ -71,6 +83,9 @@ class keeper {
         const store_traits traits = waiting_.store().traits();
         clock_ = traits.clock;
         held_since_ = wall::now();
+        if (!order_.how.threads_later) {
+            have_it_renewed();
+        }
         report_.token = held_.token().value();
         validity_ = order_.how.ttl;
         publish_deadline();
@@ -88,21 +103,40 @@ class keeper {
             environment.etcd_key = held_.engine_key();
         }
         const bool outlives_us = traits.engine != "local";
-        if (const std::optional<life_word> word = held_.second_life()) {
-            std::string offset(sizeof word->offset, '\0');
-            std::memcpy(offset.data(), &word->offset, sizeof word->offset);
-            guard_.link.send({message_kind::second_life, 0, 0, std::move(offset), {}}, word->fd);
-        }
         if (order_.verbose) {
             say("running " + in_quotes(order_.run.command.front()));
+        }
+        std::string text = environment_additions(environment);
+        const std::optional<life_word> word = held_.second_life();
+        if (word) {
+            std::array<char, sizeof word->offset> offset{};
+            std::memcpy(offset.data(), &word->offset, sizeof word->offset);
+            text.insert(0, offset.data(), offset.size());
         }
         // Should the guard be gone, serve_once() notices.
         guard_.link.send({message_kind::start,
                           static_cast<std::int32_t>(clock_),
                           outlives_us ? 1 : 0,
-                          environment_additions(environment),
-                          {}});
+                          std::move(text),
+                          {}},
+                         word ? word->fd : -1);
         return true;
+    }
+
+    /// Has the library renew the hold from now on, and tell of its loss. A command that ends at once needs
+    /// neither, and the threads for it would cost as much as the rest.
+    void have_it_renewed() {
+        if (on_loss_) {
+            return;
+        }
+        try {
+            on_loss_.emplace(held_.lost(), loss_writer{lost_event_.get()});
+        } catch (const std::system_error& failure) {
+            if (!start_told_) { // It is tried again until the guard ends the command in time.
+                start_told_ = true;
+                say(failure.what());
+            }
+        }
     }
 
     /// False when the command is not to be started. With less time left than its end takes it would be ended
@@ -116,6 +150,7 @@ class keeper {
                 report_.outcome = "lost";
                 return false;
             }
+            have_it_renewed();
             constexpr int pause_ms = 10;
             pollfd source{signals_.get(), POLLIN, 0};
             ::poll(&source, 1, pause_ms);
@@ -144,6 +179,9 @@ class keeper {
                          // here.
         }
         look_at_ = next_look(before, deadline_, validity_);
+        if (!on_loss_) {
+            look_at_ = std::min(look_at_, before + unrenewed);
+        }
     }
 
     void tell_loss() {
@@ -159,6 +197,7 @@ class keeper {
                                        {loss_told_ ? -1 : lost_event_.get(), POLLIN, 0}}};
         ::poll(sources.data(), sources.size(), milliseconds_until(look_at_ - now(clock_)));
         if (now(clock_) >= look_at_) {
+            have_it_renewed();
             publish_deadline();
         }
         if (sources[0].revents != 0) {
@@ -196,7 +235,7 @@ class keeper {
         guard_link::received got{};
         while (!ended_ && (got = guard_.link.receive(what)) != guard_link::received::nothing) {
             if (got == guard_link::received::other_side_gone) {
-                kill_all_descendants(command_);
+                kill_all_descendants(guard_.link.page().command.load());
                 ended_ = true;
                 report_failure(report_, "its guard process was killed; the command was killed too",
                                exit_code::internal);
@@ -208,9 +247,6 @@ class keeper {
 
     void note(const message& what) {
         switch (what.kind) {
-        case message_kind::started:
-            command_ = what.value;
-            break;
         case message_kind::start_failed:
             ended_ = true;
             report_failure(report_,
@@ -292,6 +328,7 @@ class keeper {
         if (!order_.run.at_least || report_.outcome != "completed") {
             return;
         }
+        have_it_renewed();
         const wall::time_point until = held_since_ + *order_.run.at_least;
         for (wall::time_point at = wall::now(); at < until && !held_.is_lost(); at = wall::now()) {
             std::array<pollfd, 2> sources{{{signals_.get(), POLLIN, 0}, {lost_event_.get(), POLLIN, 0}}};
@@ -310,7 +347,6 @@ class keeper {
     void release() {
         report_.held = wall::now() - held_since_;
         const result<void> released = held_.release();
-        ::waitpid(guard_.pid, nullptr, 0);
         if (released || report_.outcome == "lost") {
             return;
         }
@@ -332,11 +368,12 @@ class keeper {
     run_report report_;
     waiting waiting_; ///< Lasts as long as we do: whom it asked who holds may answer late.
     held held_;
+    std::optional<std::stop_callback<loss_writer>> on_loss_;
+    bool start_told_ = false;
     clock_source clock_ = clock_source::boottime;
     nanoseconds validity_{};
     instant deadline_{};
     instant look_at_{};
-    pid_t command_ = 0;
     bool command_stopped_ = false;
     bool loss_told_ = false;
     bool ended_ = false;
@@ -345,7 +382,17 @@ class keeper {
 } // namespace
 
 run_report keep(const keeper_order& order, guard_process& guard) {
-    return keeper(order, guard).run();
+    run_report report;
+    bool guard_is_ending = false;
+    {
+        keeper turn(order, guard);
+        report = turn.run();
+        guard_is_ending = turn.has_let_the_guard_begin();
+    }
+    if (guard_is_ending) {
+        ::waitpid(guard.pid, nullptr, 0); // Only now: it has been ending beside us.
+    }
+    return report;
 }
 
 int milliseconds_until(std::optional<nanoseconds> left) {

@@ -1,6 +1,7 @@
 #include <array>
 #include <charconv>
 #include <csignal>
+#include <cstdlib>
 #include <fcntl.h>
 #include <string_view>
 #include <sys/prctl.h>
@@ -117,6 +118,9 @@ int run_command(const command_line& line, const settings& chosen) {
     order.how = chosen.how;
     order.how.command = joined(line.run.command);
     order.how.why = line.run.why;
+    const bool on_this_machine = url_scheme(chosen.url) == "local";
+    order.how.threads_later = on_this_machine;
+    order.how.store_until_exit = true;
     order.limits = limits_for(line.run, chosen.how.ttl);
 
     // Before any thread and any store: a guard forked later would hold their descriptors and half of their
@@ -136,6 +140,11 @@ int run_command(const command_line& line, const settings& chosen) {
     }
     if (report.outcome == "completed" && report.signal) {
         die_by(*report.signal);
+    }
+    if (!on_this_machine) {
+        // The session has ended, and nothing else is left that anybody waits for. To take down a connection
+        // with the threads of a client library would be a sixth of a short command's time.
+        std::_Exit(report.exit);
     }
     return report.exit;
 }

@@ -94,6 +94,12 @@ void acquisition::enter_line() {
         return finish(error(why.code(), "acquiring " + from_.shown() + ": " + why.message()));
     }
     on_ = std::move(**opened_);
+    if (!how_.only_if_free) { // It may wait for longer than a lease lasts.
+        if (const auto started = on_->start_threads(); !started) {
+            on_.reset();
+            return finish(started.error());
+        }
+    }
     if (const auto fast = how_.proposal ? nullptr : from_.fast(on_, weight_)) {
         std::uint64_t ticket = 0;
         if (const token granted = fast->try_acquire(ticket); granted.value() != 0) {

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <new>
 #include <optional>
+#include <vector>
 
 #include "factory.hpp"
 #include "fork.hpp"
@@ -25,6 +26,14 @@ options bounded(options how) {
     how.op_timeout = std::min(how.op_timeout, longest_timeout);
     how.release_timeout = std::min(how.release_timeout, longest_timeout);
     return how;
+}
+
+void keep_until_exit(std::shared_ptr<store> engine) {
+    static latch guard;
+    // Never destroyed; but reachable, so that nobody takes it for a leak.
+    static auto* const kept = new std::vector<std::shared_ptr<store>>;
+    const latch_guard locked(guard);
+    kept->push_back(std::move(engine));
 }
 
 std::string seconds_text(nanoseconds value) {
@@ -86,7 +95,8 @@ result<std::shared_ptr<client>> client::connect(std::string_view url, const opti
                                   .ttl = how.ttl,
                                   .ca_file = how.ca_file,
                                   .cert_file = how.cert_file,
-                                  .key_file = how.key_file});
+                                  .key_file = how.key_file,
+                                  .threads_later = how.threads_later});
         if (!engine) {
             return engine.error();
         }
@@ -117,6 +127,8 @@ result<std::shared_ptr<client>> client::adopt(std::unique_ptr<store> engine, std
                         .ttl = how.ttl,
                         .op_timeout = how.op_timeout,
                         .release_timeout = how.release_timeout,
+                        .threads_later = how.threads_later,
+                        .store_until_exit = how.store_until_exit,
                         .who = describe_process(how.command, how.why)};
     terms.traits = terms.engine->traits();
     terms.callbacks = std::make_shared<runner>(terms.traits.clock);
@@ -146,6 +158,9 @@ client::~client() {
         return;
     }
     desk_->close();
+    if (terms_.store_until_exit) {
+        keep_until_exit(terms_.engine);
+    }
 }
 
 bool client::forked() const noexcept {

@@ -36,6 +36,7 @@ struct store_config {
     std::string ca_file;
     std::string cert_file;
     std::string key_file;
+    bool threads_later = false; ///< As options::threads_later.
 };
 
 /// Takes a URL apart. Errors: config, naming the part and the remedy; never the password.

@@ -220,7 +220,8 @@ std::string hold::engine_key() const {
     return owner_->engine().engine_key(*this);
 }
 
-std::optional<life_word> hold::second_life() const noexcept {
+std::optional<life_word> hold::second_life() {
+    listen(); // What another process lives for is looked at: since when it is held is noted there.
     return owner_->engine().second_life();
 }
 
@@ -234,6 +235,9 @@ void hold::listen() {
 std::stop_token hold::lost() {
     if (forked_since(mark_)) {
         return fired_token();
+    }
+    if (owner_) {
+        owner_->start_threads().value();
     }
     notifier_->prepare();
     std::stop_token watch;

@@ -84,7 +84,7 @@ class hold final : public claim_events, public std::enable_shared_from_this<hold
     const struct session_terms& terms() const noexcept;
     /// Before it is released: see held.
     std::string engine_key() const;
-    std::optional<life_word> second_life() const noexcept;
+    std::optional<life_word> second_life();
     holdfast::token token() const noexcept { return holdfast::token(token_.load(std::memory_order_acquire)); }
     /// The session it lives on; null once released.
     const std::shared_ptr<session>& owner() const noexcept { return owner_; }

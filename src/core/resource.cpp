@@ -41,9 +41,10 @@ std::shared_ptr<fast_path> resource::fast(const std::shared_ptr<session>& on, st
     return found;
 }
 
-/// A path that is asked for a second time is worth a lane. Events are told of core::hold only.
+/// A path that is asked for a second time is worth a lane. Events are told of core::hold only, and who waits
+/// by a lane has nobody else to start threads.
 void resource::pave(const std::shared_ptr<session>& on) {
-    if (fast_ && fast_weight_ == lock_capacity && !client_->terms().events &&
+    if (fast_ && on->has_threads() && fast_weight_ == lock_capacity && !client_->terms().events &&
         lane_.load(std::memory_order_relaxed) == nullptr) {
         auto made = make_lane(
             on, fast_, {.name = name_, .id = {}, .weight = fast_weight_, .capacity = capacity_}, record_);

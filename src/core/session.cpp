@@ -1,6 +1,7 @@
 #include "session.hpp"
 
 #include <algorithm>
+#include <system_error>
 #include <utility>
 
 #include "fork.hpp"
@@ -29,9 +30,32 @@ result<std::shared_ptr<session>> session::open(const session_terms& terms, insta
     }
     // Not make_shared: the constructor is private, and threads start only once the object is owned.
     std::shared_ptr<session> made(new session(terms, request.id, std::move(alarm), std::move(*opened)), end);
-    made->alarm_thread_ = quiet_thread::start([self = made.get()] { self->watch_deadlines(); });
-    made->upkeep_thread_ = quiet_thread::start([self = made.get()] { self->live(); });
+    if (!terms.threads_later) {
+        if (auto started = made->start_threads(); !started) {
+            return started.error();
+        }
+    }
     return made;
+}
+
+result<void> session::start_threads() {
+    if (has_threads_.load(std::memory_order_acquire)) {
+        return {};
+    }
+    const latch_guard locked(starting_);
+    try {
+        engine_->start_threads();
+        if (!alarm_thread_.joinable()) {
+            alarm_thread_ = quiet_thread::start([this] { watch_deadlines(); });
+        }
+        if (!upkeep_thread_.joinable()) {
+            upkeep_thread_ = quiet_thread::start([this] { live(); });
+        }
+    } catch (const std::system_error& failure) {
+        return error(errc::unavailable, std::string("starting the threads of a session: ") + failure.what());
+    }
+    has_threads_.store(true, std::memory_order_release);
+    return {};
 }
 
 session::session(session_terms terms, std::array<std::uint8_t, 16> id, std::unique_ptr<alarm_clock> alarm,
@@ -54,7 +78,7 @@ void session::end(session* unwanted) noexcept {
                                      instant(nanoseconds(unwanted->end_by_.load())));
     const bool lives = unwanted->upkeep_thread_.joinable();
     call->stopping.store(true);
-    if (!lives) { // Its threads could not be started.
+    if (!lives) { // There was no thread left for it, or none was wanted yet.
         unwanted->alarm_->ring();
         if (unwanted->alarm_thread_.joinable()) {
             unwanted->alarm_thread_.join();

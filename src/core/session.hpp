@@ -2,7 +2,8 @@
 //
 // Two threads, neither of them the store's: *upkeep* renews every ttl/3 and repeats removals that were not
 // confirmed; *alarm* watches the deadline on a timer of the kernel, so that a renewal that hangs cannot hide
-// a loss. Once lost, a session stays lost; the client opens another. Thread-safe.
+// a loss. Once lost, a session stays lost; the client opens another. Thread-safe. With options::threads_later
+// there are none until start_threads(), and whoever drops the last reference ends the session himself.
 //
 // Whoever drops the last reference tells upkeep, which ends the session at the store and deletes it; he waits
 // for that at most release_timeout, and not at all where there is nothing left to end or he is on one of the
@@ -37,6 +38,8 @@ struct session_terms {
     std::chrono::nanoseconds ttl{};
     std::chrono::nanoseconds op_timeout{};
     std::chrono::nanoseconds release_timeout{};
+    bool threads_later = false;    ///< See options.
+    bool store_until_exit = false; ///< See options.
     holder_info who;
 };
 
@@ -57,6 +60,11 @@ class session : public std::enable_shared_from_this<session> {
     std::uint64_t mark() const noexcept { return mark_; }
     loss_reason reason() const noexcept { return reason_.load(std::memory_order_acquire); }
     bool alive() noexcept { return reason() == loss_reason::none && lease_.remaining(now()).count() > 0; }
+
+    /// Upkeep and alarm, and those of the store, unless they are there; open() has done so without
+    /// options::threads_later. Until then nothing is renewed. Error: unavailable, no thread left.
+    result<void> start_threads();
+    bool has_threads() const noexcept { return has_threads_.load(std::memory_order_acquire); }
 
     /// The next claim of this session. Names no claim twice.
     claim_id next_id() noexcept;
@@ -113,6 +121,8 @@ class session : public std::enable_shared_from_this<session> {
     std::atomic<bool> closed_{false};
     bool at_risk_ = false; ///< The upkeep thread's: the last renewal failed.
     const std::unique_ptr<alarm_clock> alarm_;
+    latch starting_;
+    std::atomic<bool> has_threads_{false};
     quiet_thread upkeep_thread_;
     quiet_thread alarm_thread_;
 };

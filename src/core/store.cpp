@@ -29,6 +29,8 @@ std::string store_session::engine_key(const claim_events&) const {
     return {};
 }
 
+void store_session::start_threads() {}
+
 std::optional<life_word> store_session::second_life() const noexcept {
     return std::nullopt;
 }

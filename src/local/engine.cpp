@@ -91,13 +91,21 @@ void run(engine_state& state) {
 void* thread_main(void* argument) {
     const std::unique_ptr<std::shared_ptr<engine_state>> state(
         static_cast<std::shared_ptr<engine_state>*>(argument));
-    (*state)->lives.register_this_thread();
+    const bool lent = (*state)->lender != 0;
+    if (!lent) {
+        (*state)->lives.register_this_thread();
+    }
     (*state)->started.store(true, std::memory_order_release);
     (*state)->started.notify_all();
     run(**state);
-    (*state)->lives.unregister_this_thread();
+    if (!lent) {
+        (*state)->lives.unregister_this_thread();
+    }
     return nullptr;
 }
+
+/// Whether this thread's list is lent: the kernel knows one for each thread.
+constinit thread_local bool has_lent = false;
 
 } // namespace
 
@@ -109,8 +117,22 @@ void attendance::sleep_on(word32& word, std::uint32_t value) {
     }
 }
 
-engine::engine(std::shared_ptr<segment> memory)
+engine::engine(std::shared_ptr<segment> memory, bool thread_later)
     : state_(std::make_shared<engine_state>(std::move(memory))), mark_(core::process_mark()) {
+    if (thread_later && !has_lent) {
+        has_lent = true;
+        state_->lender = pthread_self();
+        state_->lives.register_this_thread();
+    } else {
+        start_thread();
+    }
+}
+
+void engine::start_thread() {
+    const core::latch_guard locked(starting_);
+    if (runs_.load()) {
+        return;
+    }
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
@@ -123,18 +145,31 @@ engine::engine(std::shared_ptr<segment> memory)
     }
     static_cast<void>(argument.release());
     state_->started.wait(false, std::memory_order_acquire);
+    runs_.store(true, std::memory_order_release);
 }
 
 engine::~engine() {
     if (forked()) {
         return; // The thread is the parent's.
     }
-    state_->stop.store(true);
-    ring(*state_);
-    if (on_thread()) {
-        pthread_detach(thread_); // The last reference went away in an event: it ends by itself.
+    if (runs_.load()) {
+        state_->stop.store(true);
+        ring(*state_);
+        if (on_thread()) {
+            pthread_detach(thread_); // The last reference went away in an event: it ends by itself.
+        } else {
+            pthread_join(thread_, nullptr);
+        }
+    }
+    if (state_->lender == 0) {
+        return;
+    }
+    if (pthread_equal(state_->lender, pthread_self()) != 0) {
+        state_->lives.unregister_this_thread();
+        has_lent = false;
     } else {
-        pthread_join(thread_, nullptr);
+        // The kernel looks at the list when the thread that lent itself ends.
+        static_cast<void>(new std::shared_ptr<engine_state>(state_));
     }
 }
 
@@ -143,7 +178,9 @@ void engine::add(const std::shared_ptr<attended>& what) {
         const core::latch_guard locked(state_->guard);
         state_->sessions.push_back(what);
     }
-    ring(*state_);
+    if (runs_.load()) { // Before it looks at all of them when it begins.
+        ring(*state_);
+    }
 }
 
 void engine::call_thread() noexcept {

@@ -1,7 +1,8 @@
 // What the sessions of one store share: the segment, and the one thread of ours.
 //
 // The thread has two jobs. Its death is what the kernel tells everybody else about (life.hpp), so it lives as
-// long as the store or any of its sessions. And it waits on behalf of claims that no thread drives (see
+// long as the store or any of its sessions; on an engine whose thread comes later, another is lent for that,
+// for good. And it waits on behalf of claims that no thread drives (see
 // attend()), and of watches; otherwise it sleeps and never wakes. Whoever grants or breaks a claim that no
 // thread waits for rings its session's mailbox, one word; the thread then looks at the claims that were poked
 // and at no others. It blocks all signals. Thread-safe.
@@ -52,6 +53,7 @@ struct engine_state {
 
     const std::shared_ptr<segment> memory;
     life_list lives;
+    pthread_t lender{};          ///< Whose death shows in place of the thread's; 0: the thread's own.
     word32 control{0};           ///< Changes whenever the thread shall look up.
     std::atomic<word32*> bell{}; ///< The word that it sleeps on first: ring that too.
     std::atomic<bool> started{false};
@@ -64,7 +66,8 @@ struct engine_state {
 class engine {
   public:
     /// Starts the thread. Throws std::system_error when the system has no memory or thread left.
-    explicit engine(std::shared_ptr<segment> memory);
+    /// thread_later: not yet, if the calling thread can be lent; that one must outlive the engine.
+    explicit engine(std::shared_ptr<segment> memory, bool thread_later = false);
     ~engine();
     engine(const engine&) = delete;
     engine& operator=(const engine&) = delete;
@@ -79,16 +82,23 @@ class engine {
     void claim_slot(std::uint32_t index, bool ours) noexcept { ours_.set(index, ours); }
     bool ours(std::uint32_t index) const noexcept { return ours_.test(index); }
 
+    /// Starts the thread, if it is not there yet. Throws std::system_error when the system has none left.
+    void start_thread();
+
     void add(const std::shared_ptr<attended>& what);
     /// A claim waits and nobody drives it (yet): the thread watches those ahead of it after a moment, by when
     /// most callers drive it. Its grant needs no watch.
     void call_thread() noexcept;
-    bool on_thread() const noexcept { return pthread_equal(pthread_self(), thread_) != 0; }
+    bool on_thread() const noexcept {
+        return runs_.load(std::memory_order_acquire) && pthread_equal(pthread_self(), thread_) != 0;
+    }
 
   private:
     const std::shared_ptr<engine_state> state_;
     const std::uint64_t mark_;
-    pthread_t thread_{};
+    core::latch starting_;
+    std::atomic<bool> runs_{false};
+    pthread_t thread_{}; ///< Once it runs.
     core::latch slots_;
     std::bitset<slot_count> ours_;
 };

@@ -44,11 +44,15 @@ robust_list* life_list::node(std::uint32_t slot_index) const noexcept {
 
 void life_list::register_this_thread() noexcept {
     tid_ = static_cast<std::uint32_t>(syscall(SYS_gettid));
+    std::size_t bytes = 0;
+    if (syscall(SYS_get_robust_list, 0, &before_, &bytes) != 0) {
+        before_ = nullptr;
+    }
     syscall(SYS_set_robust_list, &head_, sizeof head_);
 }
 
 void life_list::unregister_this_thread() noexcept {
-    syscall(SYS_set_robust_list, nullptr, sizeof head_);
+    syscall(SYS_set_robust_list, before_, sizeof head_);
 }
 
 void life_list::attach(std::uint32_t slot_index) noexcept {

@@ -6,7 +6,8 @@
 // another as the slots in the segment, because the kernel finds every futex at one fixed offset from its
 // node; so no pointer of ours stands in shared memory. A life word holds the TID as that thread knows it, in
 // its own PID namespace: nobody else locks the word, so equal TIDs of two namespaces never meet. glibc's own
-// list of that thread is replaced, which is harmless because the thread uses no robust mutex.
+// list of that thread is replaced, which is harmless because the thread uses no robust mutex. A program that
+// wants no thread yet (options::threads_later) lends the one that connects, under the same conditions.
 //
 // attach() and detach() may be called by any thread, one at a time, while the registered thread lives. Each
 // changes the list by one store, so that the kernel finds it whole at any instruction.
@@ -31,7 +32,7 @@ class life_list {
 
     /// On the thread whose death shall count.
     void register_this_thread() noexcept;
-    /// On that thread, before it ends with the list empty.
+    /// On that thread, before it goes on or ends with the list empty.
     void unregister_this_thread() noexcept;
 
     /// From now on the thread's death shows in the slot's life word.
@@ -45,6 +46,7 @@ class life_list {
     segment& segment_;
     char* nodes_ = nullptr;
     robust_list_head head_{};
+    robust_list_head* before_ = nullptr; ///< What the thread had registered: glibc's own.
     std::uint32_t tid_ = 0;
 };
 

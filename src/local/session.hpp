@@ -37,6 +37,7 @@ class session final : public store_session, public attended, public std::enable_
     void drive(claim_events& entry, instant until) override;
     void interrupt(claim_events& entry) noexcept override;
     std::optional<life_word> second_life() const noexcept override;
+    void start_threads() override { seat_->engine().start_thread(); }
     std::shared_ptr<fast_path> fast(const claim& shape) override;
 
     result<void> proclaim(claim_events& entry, std::string_view proposal, instant give_up) override;

@@ -18,7 +18,8 @@ namespace {
 
 class local_store final : public store {
   public:
-    explicit local_store(std::string path) : path_(std::move(path)) {}
+    local_store(std::string path, bool threads_later)
+        : path_(std::move(path)), threads_later_(threads_later) {}
 
     store_traits traits() const override {
         return {.engine = "local",
@@ -31,7 +32,8 @@ class local_store final : public store {
     }
 
     result<void> check(instant give_up) override {
-        auto ready = reach(give_up);
+        // Only here: whoever comes to the store later need not outlive it.
+        auto ready = reach(give_up, threads_later_);
         return ready ? result<void>() : ready.error();
     }
 
@@ -116,7 +118,7 @@ class local_store final : public store {
             *ready, {.id = {}, .ttl = std::chrono::minutes(1), .who = core::describe_process(what, {})});
     }
 
-    result<std::shared_ptr<engine>> reach(instant give_up) {
+    result<std::shared_ptr<engine>> reach(instant give_up, bool thread_later = false) {
         const core::latch_guard locked(guard_);
         if (engine_ && engine_->forked()) {
             return error(errc::misuse,
@@ -127,12 +129,13 @@ class local_store final : public store {
             if (!memory) {
                 return memory.error();
             }
-            engine_ = std::make_shared<engine>(std::move(*memory));
+            engine_ = std::make_shared<engine>(std::move(*memory), thread_later);
         }
         return engine_;
     }
 
     const std::string path_;
+    const bool threads_later_;
     core::latch guard_;
     std::shared_ptr<engine> engine_ GUARDED_BY(guard_);
 };
@@ -150,7 +153,7 @@ result<std::unique_ptr<store>> make(const core::store_config& config) {
     if (!config.url.path.empty() && config.url.path.front() != '/') {
         return error(errc::config, config.url.redacted + " names a relative folder; write local:/folder");
     }
-    return std::unique_ptr<store>(std::make_unique<local_store>(config.url.path));
+    return std::unique_ptr<store>(std::make_unique<local_store>(config.url.path, config.threads_later));
 }
 
 } // namespace

@@ -108,6 +108,7 @@ std::shared_ptr<void> watch_record(const std::shared_ptr<engine>& on, std::uint3
                                    std::function<void()> changed) {
     auto made = std::make_shared<record_watch>(on, record, std::move(changed));
     made->begin();
+    on->start_thread();
     on->add(made);
     return std::make_shared<handle>(std::move(made));
 }

@@ -29,8 +29,9 @@ inline instant soon() {
 /// A worker that holds a name until it is told to release; see worker.cpp.
 class holder {
   public:
-    holder(const std::string& folder, const std::string& name, std::chrono::milliseconds ttl)
-        : process_({LOCAL_WORKER, "hold", folder, name, std::to_string(ttl.count())},
+    holder(const std::string& folder, const std::string& name, std::chrono::milliseconds ttl,
+           const std::string& how = "hold")
+        : process_({LOCAL_WORKER, how, folder, name, std::to_string(ttl.count())},
                    {.out = redirect::pipe(), .input_pipe = true}) {}
 
     /// Waits until it holds; its token, 0 if it does not.

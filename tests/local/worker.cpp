@@ -6,6 +6,7 @@
 //   hold FOLDER NAME TTL_MS                             prints "held TOKEN", and after a line of input
 //   "released" or the
 //                                                       error's message
+//   hold-later FOLDER NAME TTL_MS                       the same without a thread, see options::threads_later
 //   hold-many FOLDER COUNT                              holds "name 0" to "name COUNT-1" and prints "held";
 //   after
 //                                                       "I" prints the instant and releases "name I"
@@ -96,9 +97,11 @@ int hammer(const std::vector<std::string>& words) {
 }
 
 int hold(const std::vector<std::string>& words) {
-    const auto locks = connect("local:" + words[1], {.ttl = milliseconds(std::stoi(words[3]))});
+    const bool later = words[0] == "hold-later";
+    const auto locks =
+        connect("local:" + words[1], {.ttl = milliseconds(std::stoi(words[3])), .threads_later = later});
     auto mutex = locks.mutex(words[2]);
-    auto held = mutex.acquire();
+    auto held = later ? mutex.try_acquire() : mutex.acquire();
     if (!held) {
         std::cout << held.error().message() << std::endl;
         return 1;
@@ -225,7 +228,7 @@ int main(int argc, char** argv) {
         if (words.size() == 7 && words[0] == "hammer") {
             return hammer(words);
         }
-        if (words.size() == 4 && words[0] == "hold") {
+        if (words.size() == 4 && (words[0] == "hold" || words[0] == "hold-later")) {
             return hold(words);
         }
         if (words.size() == 2 && words[0] == "lines") {
