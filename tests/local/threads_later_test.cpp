@@ -124,5 +124,22 @@ TEST_F(threads_later, its_death_is_known_at_once) {
     EXPECT_TRUE(got) << "Long before the TTL of a minute.";
 }
 
+TEST_F(threads_later, a_store_left_to_the_end_of_the_process_has_no_session_any_more) {
+    const std::ptrdiff_t before = threads();
+    options how;
+    how.store_until_exit = true;
+    std::optional<locks> mine = connect(url(), how);
+    std::optional<held> one = mine->mutex("n").try_acquire().value();
+    one.reset();
+    EXPECT_TRUE(connect(url()).mutex("n").try_acquire());
+    one = mine->mutex("n").try_acquire().value();
+    mine.reset();
+    EXPECT_FALSE(one->is_lost()) << "The hold keeps its session.";
+    one.reset();
+    EXPECT_TRUE(wait_for([&] { return threads() == before + 1; }, patience))
+        << "Only the store's own is left.";
+    EXPECT_TRUE(connect(url()).list().value().empty());
+}
+
 } // namespace
 } // namespace holdfast::testing
