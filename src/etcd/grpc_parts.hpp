@@ -22,31 +22,15 @@
 #include "grpc_time.hpp"
 #include "rpc.hpp"
 #include "rpc_loop.hpp"
+#include "tsan_words.hpp"
 
 #include "core/boottime.hpp"
 
-#if defined(HOLDFAST_TELL_TSAN)
-#include <sanitizer/tsan_interface.h>
-#endif
-
 namespace holdfast::etcd {
 
-// What is handed to gRPC on one thread comes back on another. gRPC orders the two, in ways that
-// ThreadSanitizer cannot see because the library is not instrumented; these two tell it, for one call or
-// stream at a time.
-inline void hand_over([[maybe_unused]] void* what) {
-#if defined(HOLDFAST_TELL_TSAN)
-    __tsan_release(what);
-#endif
-}
 /// Drops a reference that may be the last where ThreadSanitizer sees the count: the other owners are
 /// instrumented.
 void let_go(std::shared_ptr<void> last);
-inline void take_over([[maybe_unused]] void* what) {
-#if defined(HOLDFAST_TELL_TSAN)
-    __tsan_acquire(what);
-#endif
-}
 
 using generic_stub = grpc::TemplatedGenericStub<grpc::ByteBuffer, grpc::ByteBuffer>;
 

@@ -50,10 +50,10 @@ grpc_transport::~grpc_transport() {
         closing_ = true;
         running.assign(running_.begin(), running_.end());
     }
-    for (const auto& one : running) {
+    for (auto& one : running) {
         one->cancel_now();
+        let_go(std::move(one));
     }
-    running.clear();
     loop_.hurry();
     std::unique_lock lock(mutex_);
     empty_.wait(lock, [this] { return running_.empty() && callbacks_ == 0; });

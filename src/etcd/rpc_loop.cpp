@@ -9,6 +9,7 @@
 #include "core/boottime.hpp"
 #include "core/quiet_thread.hpp"
 #include "grpc_time.hpp"
+#include "tsan_words.hpp"
 
 namespace holdfast::etcd {
 
@@ -156,6 +157,11 @@ void call_loop::wake(parking_place& place) noexcept {
     }
 }
 
+bool call_loop::next(void** what, bool* ok, instant until) {
+    [[maybe_unused]] const unseen_scope unseen;
+    return queue_->AsyncNext(what, ok, grpc_deadline(until)) == grpc::CompletionQueue::GOT_EVENT;
+}
+
 // Without a place it is the background thread that leads, until a caller comes who may.
 void call_loop::lead(parking_place* place, instant until) {
     const call_loop* const before = std::exchange(led_by_this_thread, this);
@@ -172,7 +178,7 @@ void call_loop::lead(parking_place* place, instant until) {
         }
         void* what = nullptr;
         bool ok = false;
-        if (queue_->AsyncNext(&what, &ok, grpc_deadline(until)) == grpc::CompletionQueue::GOT_EVENT) {
+        if (next(&what, &ok, until)) {
             static_cast<ticket*>(what)->ended(ok);
         }
     }

@@ -68,6 +68,7 @@ class call_loop {
 
     void drive_from_inside(parking_place& place, instant until);
     void lead(parking_place* place, instant until);
+    bool next(void** what, bool* ok, instant until);
     void pass_on();
     void kick_leader() noexcept; // Under guard_.
     void background();
