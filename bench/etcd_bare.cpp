@@ -36,7 +36,6 @@ etcd_bare::etcd_bare(const std::string& endpoint, shape of)
         look.by_creation = true;
         look.keys_only = true;
         request.success.emplace_back(look);
-        request.failure.emplace_back(look);
     }
     put_if_absent_ = etcd::encode(request);
     erase_ = etcd::encode(etcd::delete_request{.key = key_});

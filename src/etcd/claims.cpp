@@ -102,6 +102,7 @@ claims::record_ptr claims::record_of(const std::shared_ptr<claim_events>& entry)
 void claims::append(const std::shared_ptr<claim_events>& entry, bool only_if_free) {
     const record_ptr one = record_of(entry);
     bool over = false;
+    bool doubtful = false;
     {
         const core::latch_guard locked(guard_);
         over = ended_;
@@ -112,6 +113,7 @@ void claims::append(const std::shared_ptr<claim_events>& entry, bool only_if_fre
             return; // Its outcome is still to come.
         }
         one->keep(entry);
+        doubtful = one->doubtful;
         one->remove_wanted = false;
         one->now = over ? phase::idle : phase::appending;
         if (over) {
@@ -130,7 +132,7 @@ void claims::append(const std::shared_ptr<claim_events>& entry, bool only_if_fre
     const auto since = std::chrono::system_clock::now();
     std::string value =
         what.proposal ? write_value({who_, since, {}, false, what.proposal}, what.capacity) : note_.at(since);
-    send_append(std::make_shared<attempt>(attempt{one, only_if_free, std::move(value)}));
+    send_append(std::make_shared<attempt>(attempt{one, only_if_free, std::move(value), doubtful}));
 }
 
 void claims::send_append(const attempt_ptr& what) {
@@ -151,8 +153,11 @@ void claims::send_append(const attempt_ptr& what) {
     if (!guarded) {
         request.success.emplace_back(first_page(one.prefix));
     }
-    request.failure.emplace_back(read_own_key(one.key));
-    request.failure.emplace_back(first_page(one.prefix));
+    // What is for a case that hardly ever comes would be half of what the members write and exchange.
+    if (guarded || what->once_more) {
+        request.failure.emplace_back(read_own_key(one.key));
+        request.failure.emplace_back(first_page(one.prefix));
+    }
     ++what->tries;
     what->floor = with_.seen.floor();
     with_.transactions.send(
@@ -163,6 +168,11 @@ void claims::send_append(const attempt_ptr& what) {
 }
 
 void claims::on_append(const attempt_ptr& what, const outcome& reply, const txn_reply* decoded) {
+    if (decoded != nullptr && !decoded->succeeded && decoded->results.empty() && !what->once_more) {
+        what->once_more = true; // It stands there already.
+        send_append(what);
+        return;
+    }
     const bool understood =
         decoded != nullptr && !decoded->results.empty() &&
         (decoded->results.size() == 2 || (decoded->succeeded && what->only_if_free && !what->at_risk));

@@ -48,6 +48,8 @@ class claims : public std::enable_shared_from_this<claims> {
         record_ptr one;
         bool only_if_free = false;
         std::string value;
+        /// Whether its key may stand there already, from an attempt before: then the reply has to tell all.
+        bool once_more = false;
         int tries = 0;                    ///< only_if_free: transactions so far.
         std::int64_t judged_revision = 0; ///< only_if_free: the line as it stood then had room.
         bool at_risk =
