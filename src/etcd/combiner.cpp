@@ -8,9 +8,10 @@
 namespace holdfast::etcd {
 namespace {
 
-// So many transactions go their own ways, because nothing is gained by waiting for one of them; more than
-// that keeps a server busy, and then together is faster.
+// So many transactions go their own ways, as long as they are small: nothing is gained by waiting for one of
+// them. Where more comes than that the server is busy, and then it does most in one transaction at a time.
 constexpr std::size_t enough_under_way = 2;
+constexpr std::size_t parts_of_small = 3;
 
 template <typename Operation, typename Visit>
 void each(const txn_request& in, Visit visit) {
@@ -73,7 +74,7 @@ void combiner::send(part one) {
     {
         const core::latch_guard locked(guard_);
         queue_.push_back(std::move(one));
-        if (under_way_ >= enough_under_way) {
+        if (!may_send()) {
             return; // Goes with the next.
         }
         gather = last_size_ > 1;
@@ -84,13 +85,17 @@ void combiner::send(part one) {
     std::vector<std::shared_ptr<parts>> now;
     {
         const core::latch_guard locked(guard_);
-        if (under_way_ < enough_under_way) {
+        if (may_send()) {
             now = due();
         }
     }
     for (auto& all : now) {
         send_together(std::move(all));
     }
+}
+
+bool combiner::may_send() const {
+    return under_way_ == 0 || (under_way_ < enough_under_way && parts_under_way_ <= parts_of_small);
 }
 
 /// All that waits, in as few transactions as may be. What is older goes earlier.
@@ -102,6 +107,7 @@ std::vector<std::shared_ptr<combiner::parts>> combiner::due() {
         const auto fits = std::ranges::find_if(out, [&](const auto& all) { return may_join(one, *all); });
         const auto where = fits != out.end() ? fits : out.insert(out.end(), std::make_shared<parts>());
         (*where)->push_back(std::move(one));
+        ++parts_under_way_;
     }
     under_way_ += out.size();
     if (!out.empty()) {
@@ -144,7 +150,8 @@ void combiner::on_reply(const std::shared_ptr<parts>& all, const outcome& reply)
     {
         const core::latch_guard locked(guard_);
         --under_way_;
-        if (under_way_ < enough_under_way) {
+        parts_under_way_ -= all->size();
+        if (may_send()) {
             next = due();
         }
     }

@@ -1,4 +1,5 @@
-// Transactions of many threads as one: while several are under way, those that come are sent together.
+// Transactions of many threads as one: while two are under way, or a large one, those that come wait for it
+// and are sent together.
 //
 // Thread-safe, and nothing blocks. A server spends most of what a small transaction costs on its way in and
 // out, not on the transaction. Each part decides by its own conditions, as it would alone. Three rules keep
@@ -49,12 +50,14 @@ class combiner {
     void send_together(std::shared_ptr<parts> all);
     void send_alone(part one);
     void on_reply(const std::shared_ptr<parts>& all, const outcome& reply);
+    bool may_send() const REQUIRES(guard_);
     std::vector<std::shared_ptr<parts>> due() REQUIRES(guard_);
 
     transport& calls_;
     core::latch guard_;
     std::deque<part> queue_ GUARDED_BY(guard_);
     std::size_t under_way_ GUARDED_BY(guard_) = 0;
+    std::size_t parts_under_way_ GUARDED_BY(guard_) = 0;
     std::size_t last_size_ GUARDED_BY(guard_) = 1; ///< Of the transaction that was sent last.
 };
 

@@ -98,6 +98,23 @@ TEST(etcd_combiner, a_transaction_alone_is_sent_at_once_and_as_it_is) {
     EXPECT_EQ(calls.calls[0].again, repeat::freely);
 }
 
+TEST(etcd_combiner, what_comes_beside_a_large_transaction_waits_for_it) {
+    held_calls calls;
+    combiner together(calls);
+    const auto put_in = [](const std::string& line) { return part_of(line, putting(line + "k")); };
+    for (int number = 0; number < 10; ++number) {
+        together.send(put_in("line" + std::to_string(number) + "/"));
+    }
+    ASSERT_EQ(calls.calls.size(), 2U) << "two alone, and eight that wait";
+    calls.answer(0, {rpc_code::internal, {}, {}, {}, true});
+    ASSERT_EQ(calls.calls.size(), 3U) << "the eight together, beside a small one";
+    calls.answer(1, {rpc_code::internal, {}, {}, {}, true});
+    together.send(put_in("late/"));
+    EXPECT_EQ(calls.calls.size(), 3U) << "beside eight nothing is sent";
+    calls.answer(2, {rpc_code::internal, {}, {}, {}, true});
+    EXPECT_EQ(calls.calls.size(), 4U);
+}
+
 struct pair_sent {
     held_calls calls;
     combiner together{calls};
