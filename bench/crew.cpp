@@ -119,6 +119,14 @@ std::vector<std::uint64_t> crew::received() {
     return out;
 }
 
+std::vector<pid_t> crew::pids() const {
+    std::vector<pid_t> out;
+    for (const auto& worker : workers_) {
+        out.push_back(worker->pid());
+    }
+    return out;
+}
+
 slice crew::hand_over(int times) {
     thread_local std::mt19937 random{std::random_device{}()};
     std::uniform_int_distribution<int> hold_ms(20, 80);

@@ -27,6 +27,7 @@ class crew {
     /// All take turns as fast as they can, holding each for so long: asleep, or awake where that is less than
     /// 50 us.
     slice contend(std::chrono::milliseconds length, std::chrono::microseconds hold = {});
+    std::vector<pid_t> pids() const;
     /// What each process has received on the TCP connections that it has open now, in bytes.
     std::vector<std::uint64_t> received();
     /// The first two processes hand the lock back and forth, holding it 20 to 80 ms.

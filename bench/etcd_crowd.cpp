@@ -56,10 +56,18 @@ void measure_crowd(finding& into, std::chrono::nanoseconds) {
                                        static_cast<double>(crowd.ask("free", "woken").at(0)), ""));
 }
 
+enum class threads { all, but_grpc_timers };
+
 /// How often the threads of a process have left the processor.
-std::uint64_t switches(pid_t of) {
+std::uint64_t switches(pid_t of, threads which) {
     std::uint64_t all = 0;
     for (const auto& task : std::filesystem::directory_iterator("/proc/" + std::to_string(of) + "/task")) {
+        std::string name;
+        std::getline(std::ifstream(task.path() / "comm"), name);
+        if (which == threads::but_grpc_timers &&
+            (name.starts_with("grpc_global") || name == "timer_manager")) {
+            continue;
+        }
         std::ifstream in(task.path() / "status");
         for (std::string line; std::getline(in, line);) {
             if (line.find("voluntary_ctxt_switches:") != std::string::npos) {
@@ -70,26 +78,52 @@ std::uint64_t switches(pid_t of) {
     return all;
 }
 
+/// Moments in which any of these threads ran: what happens in looks that follow each other is one.
+class awakenings {
+  public:
+    awakenings(pid_t of, threads which) : of_(of), which_(which), last_(switches(of, which)) {}
+    void look() {
+        const std::uint64_t now = switches(of_, which_);
+        count_ += now != last_ && !awake_ ? 1 : 0;
+        awake_ = std::exchange(last_, now) != now;
+    }
+    int count() const { return count_; }
+
+  private:
+    pid_t of_;
+    threads which_;
+    std::uint64_t last_;
+    bool awake_ = false;
+    int count_ = 0;
+};
+
 void measure_idle(finding& into, std::chrono::nanoseconds) {
     testing::etcd_server server;
     crowd_process idle(server.url(), 1, crowd_ttl);
     static_cast<void>(idle.answer("held"));
+    const auto bare =
+        crew::of_takers("etcd-plain", server.endpoint(), "idle", 1, 1, server.folder() / "idle");
+    static_cast<void>(bare->contend(milliseconds(200)));
     std::this_thread::sleep_for(crowd_ttl);
     // A renewal wakes several threads within a few milliseconds: that is one awakening.
     constexpr milliseconds look_every{50};
     constexpr int thirds = 18;
     const auto end = std::chrono::steady_clock::now() + thirds * crowd_ttl / 3;
-    std::uint64_t last = switches(idle.pid());
-    int awakenings = 0;
-    bool awake = false;
+    awakenings all(idle.pid(), threads::all);
+    awakenings of_its_own(idle.pid(), threads::but_grpc_timers);
+    awakenings of_grpc(bare->pids().at(0), threads::all);
     while (std::chrono::steady_clock::now() < end) {
         std::this_thread::sleep_for(look_every);
-        const std::uint64_t now = switches(idle.pid());
-        awakenings += now != last && !awake ? 1 : 0;
-        awake = std::exchange(last, now) != now;
+        all.look();
+        of_its_own.look();
+        of_grpc.look();
     }
-    into.checks.push_back(check_figure("awakenings of an idle holder in TTL/3", bound::at_most, 1.1,
-                                       static_cast<double>(awakenings) / thirds, ""));
+    const auto figure = [&](const std::string& of, bound side, const awakenings& counted) {
+        into.checks.push_back(check_figure(of, side, 1.1, static_cast<double>(counted.count()) / thirds, ""));
+    };
+    figure("awakenings of an idle holder in TTL/3", bound::at_most, all);
+    figure("without gRPC's two timer threads", bound::at_most, of_its_own);
+    figure("a process with one gRPC connection and nothing else", bound::none, of_grpc);
 }
 
 /// What a process receives for each turn that it takes, in bytes; the mean over all.
