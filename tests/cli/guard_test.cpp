@@ -215,8 +215,9 @@ TEST_F(guard_process, lets_a_renewed_hold_go_on_for_many_ttls) {
 }
 
 TEST_F(guard_process, gives_term_before_kill) {
+    // 1.5 s between the two: a machine that stands still for as long is given no TERM.
     child_process old(
-        holdfast({"run", "--ttl", "2s", "n", "bash", "-c",
+        holdfast({"run", "--ttl", "4s", "--kill-after", "1500ms", "n", "bash", "-c",
                   "trap 'echo term >> \"$0\"; exit' TERM; echo up > \"$0\"; while :; do sleep 0.01; done",
                   file("old")}),
         surroundings());
