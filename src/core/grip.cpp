@@ -177,6 +177,7 @@ grip* grip::on(std::shared_ptr<hold> whole) noexcept {
         return false;
     }
     const lane& in = *uses_.load(std::memory_order_relaxed);
+    __builtin_prefetch(in.path.get());
     if (in.on->reason() != loss_reason::none || !in.path->release(ticket_)) {
         return false;
     }

@@ -82,7 +82,7 @@ void run(engine_state& state) {
             late = nanoseconds::zero();
             continue;
         }
-        futex_wait_any(watches, turn.until);
+        static_cast<void>(futex_wait_any(watches, turn.until));
         pass_on_deaths(*state.memory, watches);
         late = turn.until == forever ? nanoseconds::zero() : present() - turn.until;
     }

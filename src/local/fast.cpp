@@ -2,6 +2,8 @@
 
 #include <thread>
 
+#include "core/fork.hpp"
+
 #include "hand_over.hpp"
 #include "joining.hpp"
 #include "line.hpp"
@@ -21,13 +23,16 @@ struct own_cell {
     own_cell& operator=(const own_cell&) = delete;
 };
 
-class exclusive_fast_path final : public fast_path, public std::enable_shared_from_this<exclusive_fast_path> {
+/// What a release reads lies together: after a hold of milliseconds every cache line is a cold one.
+class alignas(64) exclusive_fast_path final : public fast_path,
+                                              public std::enable_shared_from_this<exclusive_fast_path> {
   public:
     exclusive_fast_path(std::shared_ptr<seat> on, std::shared_ptr<followed_holds> followed,
                         std::uint32_t record)
-        : seat_(std::move(on)), followed_(std::move(followed)), record_(record),
-          at_(seat_->memory().data().records[record]), word_(at_.word),
-          base_(seat_->memory().data().records[record].base.load(std::memory_order_acquire)) {}
+        : word_(on->memory().data().records[record].word), mark_(core::process_mark()), record_(record),
+          memory_(on->memory()), owner_(on->owner()), at_(memory_.data().records[record]),
+          base_(at_.base.load(std::memory_order_acquire)), seat_(std::move(on)),
+          followed_(std::move(followed)) {}
 
     [[gnu::hot]] token try_acquire(std::uint64_t& ticket) noexcept override {
         std::uint64_t seen = word_.load(std::memory_order_relaxed);
@@ -82,7 +87,8 @@ class exclusive_fast_path final : public fast_path, public std::enable_shared_fr
     }
 
     [[gnu::hot]] bool release(std::uint64_t ticket) noexcept override {
-        if (seat_->forked()) {
+        __builtin_prefetch(&word_, 1);
+        if (core::forked_since(mark_)) {
             return false;
         }
         forget_follower(ticket);
@@ -92,8 +98,7 @@ class exclusive_fast_path final : public fast_path, public std::enable_shared_fr
         if (done) {
             tell_watchers();
         }
-        return done ||
-               hand_over(seat_->memory(), record_, seat_->owner(), seat_->slot_index(), sequence_of(ticket));
+        return done || hand_over(memory_, record_, owner_, slot_of(ticket), sequence_of(ticket));
     }
 
     bool holds(std::uint64_t ticket) const noexcept override {
@@ -153,13 +158,16 @@ class exclusive_fast_path final : public fast_path, public std::enable_shared_fr
         }
     }
 
-    const std::shared_ptr<seat> seat_;
-    const std::shared_ptr<followed_holds> followed_;
+    word64& word_;
+    const std::uint64_t mark_;
     followed_holds::count followers_{0};
     const std::uint32_t record_;
+    const segment& memory_;
+    const owner_id owner_;
     local::record& at_;
-    word64& word_;
     const std::uint64_t base_;
+    const std::shared_ptr<seat> seat_;
+    const std::shared_ptr<followed_holds> followed_;
 };
 
 } // namespace

@@ -61,9 +61,9 @@ bool has_futex_waitv() noexcept {
            errno == EAGAIN;
 }
 
-[[gnu::hot]] void futex_wait_any(std::span<const futex_watch> watches, instant until) noexcept {
+[[gnu::hot]] bool futex_wait_any(std::span<const futex_watch> watches, instant until) noexcept {
     if (watches.empty()) {
-        return;
+        return false;
     }
     if (watches.size() > 1 && !waitv_missing.load(std::memory_order_relaxed)) {
         std::array<waitv_entry, max_watches> entries{};
@@ -73,9 +73,9 @@ bool has_futex_waitv() noexcept {
                           0};
         }
         const timespec at = to_timespec(until);
-        if (syscall(SYS_futex_waitv, entries.data(), count, 0, &at, CLOCK_MONOTONIC) >= 0 ||
-            (errno != ENOSYS && errno != EPERM && errno != EACCES)) {
-            return;
+        const long woken = syscall(SYS_futex_waitv, entries.data(), count, 0, &at, CLOCK_MONOTONIC);
+        if (woken >= 0 || (errno != ENOSYS && errno != EPERM && errno != EACCES)) {
+            return woken == 0;
         }
         waitv_missing.store(true, std::memory_order_relaxed);
     }
@@ -83,8 +83,8 @@ bool has_futex_waitv() noexcept {
         until = std::min(until, now(clock_source::monotonic) + fallback_nap);
     }
     const timespec at = to_timespec(until);
-    syscall(SYS_futex, watches[0].word, FUTEX_WAIT_BITSET, watches[0].value, &at, nullptr,
-            FUTEX_BITSET_MATCH_ANY);
+    return syscall(SYS_futex, watches[0].word, FUTEX_WAIT_BITSET, watches[0].value, &at, nullptr,
+                   FUTEX_BITSET_MATCH_ANY) == 0;
 }
 
 } // namespace holdfast::local

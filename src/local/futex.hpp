@@ -25,7 +25,9 @@ inline constexpr std::size_t max_watches = 128;
 /// Sleeps until any word changed and was woken, or until the instant on CLOCK_MONOTONIC; may return early.
 /// Where the kernel has no futex_waitv (before 5.16, or barred by a seccomp profile) only the first word
 /// wakes it, and it returns after fallback_nap at the latest, so that the caller looks at the others.
-void futex_wait_any(std::span<const futex_watch> watches, instant until) noexcept;
+/// true: a wake of the first word ended it and, as far as the kernel tells, of no other. The kernel goes
+/// through the words in order and tells the last that was woken.
+bool futex_wait_any(std::span<const futex_watch> watches, instant until) noexcept;
 
 inline constexpr std::chrono::milliseconds fallback_nap{10};
 

@@ -74,8 +74,7 @@ void copy_rest(const head_of_line& head, std::uint32_t record, const block& into
     const std::uint64_t first = head.from.claim(1, 0).load(std::memory_order_acquire);
     const std::uint64_t second = head.from.claim(1, 1).load(std::memory_order_acquire);
     const auto next = static_cast<std::uint32_t>(first >> block::slot_shift);
-    if (!is_exclusive(second) ||
-        state_of(in.data().slots[next].session.load(std::memory_order_acquire)) != session_state::alive) {
+    if (!is_exclusive(second)) {
         return false;
     }
     bool done = false;
@@ -95,6 +94,10 @@ void copy_rest(const head_of_line& head, std::uint32_t record, const block& into
     if (done) {
         poke(in, next, static_cast<std::uint32_t>(second & (block::holds_bit - 1)));
         poke_watchers(at);
+        // Only now: it is one cold cache line more, and hardly ever news. Who has expired hands on at once.
+        if (state_of(in.data().slots[next].session.load(std::memory_order_acquire)) != session_state::alive) {
+            static_cast<void>(repair_line(in, record, {.owner = by}));
+        }
     }
     return done;
 }

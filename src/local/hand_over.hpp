@@ -13,10 +13,10 @@
 
 namespace holdfast::local {
 
-/// Ends the exclusive hold at the head of a lock's line and wakes the next, if that one is exclusive as well
-/// and its session is not marked expired; or frees the name, if it is a sole hold. false: nothing was
-/// changed, because this is another case, or because somebody else was quicker: remove_claim() looks at the
-/// whole line.
+/// Ends the exclusive hold at the head of a lock's line and wakes the next, if that one is exclusive as well;
+/// should its session be marked expired, the line is repaired afterwards. Or frees the name, if it is a sole
+/// hold. false: nothing was changed, because this is another case, or because somebody else was quicker:
+/// remove_claim() looks at the whole line.
 bool hand_over(const segment& in, std::uint32_t record, owner_id by, std::uint32_t slot,
                std::uint64_t sequence) noexcept;
 

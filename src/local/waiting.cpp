@@ -154,11 +154,13 @@ look look_at_line(const seat& from, std::uint32_t record, std::uint64_t sequence
     thread_local std::vector<futex_watch> watches; // A thread waits for one claim at a time.
     instant no_expiry_before{};
     instant wake = instant::max(); // When we meant to, at the last sleep.
+    const segment& in = from.memory();
+    const local::record& at = in.data().records[record];
     for (bool fresh = true;; fresh = false) {
         seen = cell_futex.load();
         // First what those who were woken by their grant have come for. Whatever is looked at after a long
         // wait is cold, and each look is a part of the hand-over.
-        if (is_first(from.memory(), record, from.slot_index(), sequence)) {
+        if (is_first(in, record, from.slot_index(), sequence)) {
             return from.alive() ? look::outcome::holds : look::outcome::gone;
         }
         if (limit != nullptr && limit->reached()) {
@@ -187,8 +189,13 @@ look look_at_line(const seat& from, std::uint32_t record, std::uint64_t sequence
         if (!may_expire) {
             wake = std::min(std::max(wake, no_expiry_before), until);
         }
-        futex_wait_any(watches, wake);
-        pass_on_deaths(from.memory(), watches);
+        const bool poked_only = futex_wait_any(watches, wake);
+        // Both are needed next, and cold: together they take as long as one.
+        __builtin_prefetch(&at);
+        __builtin_prefetch(&from.in_memory().session);
+        if (!poked_only) {
+            pass_on_deaths(in, watches);
+        }
         cell_futex.fetch_and(~cell::asleep);
     }
 }
