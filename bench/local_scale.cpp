@@ -200,12 +200,20 @@ void measure_rotation(finding& into, std::chrono::nanoseconds budget) {
 
 void measure_reader(finding& into, std::chrono::nanoseconds budget) {
     const testing::temp_dir folder("holdfast-bench");
-    auto ours = connect(url_in(folder)).shared_mutex("bench");
+    const auto locks = connect(url_in(folder));
+    auto ours = locks.shared_mutex("bench");
+    auto crowded = locks.shared_mutex("crowded");
+    const auto other = locks.shared_mutex("crowded").acquire_shared().value();
+    auto permits = locks.semaphore("permits", 3);
     const auto flock = takers("flock", (folder / "flock").string(), "")();
     constexpr milliseconds length(60);
     into.entrants = alternate(
         {{"acquire_shared, release",
           [&] { return cycles([&] { ours.acquire_shared().value().release().value(); }, length, 100); }},
+         {"the same beside another reader",
+          [&] { return cycles([&] { crowded.acquire_shared().value().release().value(); }, length, 100); }},
+         {"one permit of three",
+          [&] { return cycles([&] { permits.acquire().value().release().value(); }, length, 100); }},
          {"flock",
           [&] {
               return cycles(
@@ -232,7 +240,9 @@ void add_local_scale_lines(std::vector<line>& lines) {
     lines.push_back({"local", "idle", "a process that holds one name, with a TTL of 3 s, and does nothing",
                      measure_idle});
     lines.push_back({"local", "rotation", "1,000 names, one after another, by one thread", measure_rotation});
-    lines.push_back({"local", "sole-reader", "one reader, nobody else, against flock(2)", measure_reader});
+    lines.push_back({"local", "sole-reader",
+                     "one reader, alone and beside another, and one permit, against flock(2)",
+                     measure_reader});
 }
 
 } // namespace holdfast::bench

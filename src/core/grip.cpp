@@ -112,7 +112,8 @@ void sweep() noexcept {
 
 } // namespace
 
-[[gnu::hot]] grip* grip::acquire(const std::atomic<lane*>& current, bool may_wait) noexcept {
+[[gnu::hot]] grip* grip::acquire(const std::atomic<lane*>& current, std::uint32_t weight,
+                                 bool may_wait) noexcept {
     lane* const in = current.load(std::memory_order_acquire);
     if (in == nullptr) {
         return nullptr;
@@ -128,7 +129,8 @@ void sweep() noexcept {
     }
     free->uses_.store(in, std::memory_order_relaxed);
     light_barrier();
-    if (current.load(std::memory_order_acquire) == in && in->on->reason() == loss_reason::none) {
+    if (current.load(std::memory_order_acquire) == in && in->shape.weight == weight &&
+        in->on->reason() == loss_reason::none) {
         std::atomic<std::uint64_t>& highest = in->record->highest_token;
         const std::uint64_t seen = highest.load(std::memory_order_relaxed);
         free->token_ = in->path->try_acquire(free->ticket_);
@@ -136,9 +138,13 @@ void sweep() noexcept {
             free->token_ = in->path->wait_and_acquire(free->ticket_);
         }
         if (free->token_.value() > seen) {
-            // No exchange: we hold the name. Only who holds it no more without knowing could write beside us,
-            // and the mark would be a little low for a moment.
-            highest.store(free->token_.value(), std::memory_order_relaxed);
+            if (weight == lock_capacity) {
+                // No exchange: we hold the name. Only who holds it no more without knowing could write beside
+                // us, and the mark would be a little low for a moment.
+                highest.store(free->token_.value(), std::memory_order_relaxed);
+            } else {
+                in->record->note(free->token_.value());
+            }
             return &*free;
         }
         if (free->token_.value() != 0 && !in->path->release(free->ticket_)) {

@@ -45,7 +45,7 @@ class grip {
     /// A hold by this lane, if the name is free and nothing else is needed. Null: take the long way. Whoever
     /// exchanges the lane meanwhile retires the former one.
     /// may_wait: stands in line by the lane if the name is taken, and waits for as long as it takes.
-    static grip* acquire(const std::atomic<lane*>& current, bool may_wait) noexcept;
+    static grip* acquire(const std::atomic<lane*>& current, std::uint32_t weight, bool may_wait) noexcept;
     /// The grip on a core::hold, which lasts until it is taken. It is the hold's own.
     static grip* on(std::shared_ptr<hold> whole) noexcept;
 

@@ -77,10 +77,16 @@ const resource_name& exclusive_access::name() const noexcept {
 }
 
 result<held> shared_mutex::acquire_shared(std::stop_token stop) {
+    if (core::grip* const mine = stop.stop_requested() ? nullptr : state_->share_quickly(reader)) {
+        return held(*mine);
+    }
     return core::acquire(*state_, reader, core::patience_of(std::move(stop)));
 }
 
 result<held> shared_mutex::try_acquire_shared() {
+    if (core::grip* const mine = state_->share_quickly(reader)) {
+        return held(*mine);
+    }
     return core::acquire(*state_, reader, core::no_patience());
 }
 

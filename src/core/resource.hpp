@@ -34,17 +34,29 @@ class resource {
     /// For messages: 'name' on url.
     std::string shown() const;
 
-    /// The synchronous path for this session and weight, or null. Remembered for the weight asked last.
+    /// The synchronous path for this session, or null, which it is but for exclusive access. Remembered, and
+    /// from the second time on there is a lane, for shared access and permits too.
     std::shared_ptr<fast_path> fast(const std::shared_ptr<session>& on, std::uint32_t weight);
     /// Exclusive access without further ado, or null. See grip.hpp.
-    grip* acquire_quickly() noexcept { return turns_ ? nullptr : grip::acquire(lane_, false); }
+    grip* acquire_quickly() noexcept { return turns_ ? nullptr : acquire_inside(); }
     /// The same, and waits for it without limit where that needs no more than the store's own line.
-    grip* acquire_in_line() noexcept { return turns_ ? nullptr : grip::acquire(lane_, true); }
+    grip* acquire_in_line() noexcept {
+        return turns_ ? nullptr : grip::acquire(exclusive_.by, lock_capacity, true);
+    }
     /// As acquire_quickly, for who has been let in by in_turns().
-    grip* acquire_inside() noexcept { return grip::acquire(lane_, false); }
+    grip* acquire_inside() noexcept { return grip::acquire(exclusive_.by, lock_capacity, false); }
+    /// The same for shared access or so many permits.
+    grip* share_quickly(std::uint32_t weight) noexcept { return grip::acquire(shared_.by, weight, false); }
 
   private:
-    void pave(const std::shared_ptr<session>& on) REQUIRES(guard_);
+    /// A synchronous path that was asked for, and from the second time on its lane.
+    struct way {
+        std::weak_ptr<session> on;
+        std::uint32_t weight = 0;
+        std::shared_ptr<fast_path> path;
+        std::atomic<lane*> by{nullptr}; ///< Ours. The rest is under the guard, and so is its exchange.
+    };
+    void pave(way& which, const std::shared_ptr<session>& on) REQUIRES(guard_);
 
     const std::shared_ptr<class client> client_;
     const resource_name name_;
@@ -53,10 +65,8 @@ class resource {
     const std::shared_ptr<turns> turns_;
 
     latch guard_;
-    std::weak_ptr<session> fast_session_ GUARDED_BY(guard_);
-    std::uint32_t fast_weight_ GUARDED_BY(guard_) = 0;
-    std::shared_ptr<fast_path> fast_ GUARDED_BY(guard_);
-    std::atomic<lane*> lane_{nullptr}; ///< Ours. Exchanged under the guard.
+    way exclusive_;
+    way shared_; ///< Of the weight asked last.
 };
 
 } // namespace holdfast::core

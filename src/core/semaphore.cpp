@@ -6,10 +6,16 @@
 namespace holdfast {
 
 result<held> semaphore::acquire(std::uint32_t permits, std::stop_token stop) {
+    if (core::grip* const mine = stop.stop_requested() ? nullptr : state_->share_quickly(permits)) {
+        return held(*mine);
+    }
     return core::acquire(*state_, permits, core::patience_of(std::move(stop)));
 }
 
 result<held> semaphore::try_acquire(std::uint32_t permits) {
+    if (core::grip* const mine = state_->share_quickly(permits)) {
+        return held(*mine);
+    }
     return core::acquire(*state_, permits, core::no_patience());
 }
 

@@ -23,36 +23,124 @@ struct own_cell {
     own_cell& operator=(const own_cell&) = delete;
 };
 
-/// What a release reads lies together: after a hold of milliseconds every cache line is a cold one.
-class alignas(64) exclusive_fast_path final : public fast_path,
-                                              public std::enable_shared_from_this<exclusive_fast_path> {
+/// What the two paths have in common. What a release reads lies together: after a hold of milliseconds every
+/// cache line is a cold one.
+class alignas(64) record_path : public fast_path, public std::enable_shared_from_this<record_path> {
   public:
-    exclusive_fast_path(std::shared_ptr<seat> on, std::shared_ptr<followed_holds> followed,
-                        std::uint32_t record)
+    record_path(std::shared_ptr<seat> on, std::shared_ptr<followed_holds> followed, std::uint32_t record)
         : word_(on->memory().data().records[record].word), mark_(core::process_mark()), record_(record),
           memory_(on->memory()), owner_(on->owner()), at_(memory_.data().records[record]),
           base_(at_.base.load(std::memory_order_acquire)), seat_(std::move(on)),
           followed_(std::move(followed)) {}
 
-    [[gnu::hot]] token try_acquire(std::uint64_t& ticket) noexcept override {
-        std::uint64_t seen = word_.load(std::memory_order_relaxed);
-        if (tag_of(seen) != tag::free || sequence_of(seen) >= max_sequence || seat_->forked()) {
-            return {};
+    void follow(std::uint64_t ticket, std::shared_ptr<claim_events> entry) override {
+        if (seat_->forked()) {
+            entry->on_lost(loss_reason::forked);
+            return;
         }
-        const std::uint64_t sequence = sequence_of(seen) + 1;
-        const std::uint64_t mine = sole_word(sequence, seat_->slot_index());
-        if (!word_.compare_exchange_strong(seen, mine, std::memory_order_seq_cst,
+        // The fast path itself reads no clock; to be told of a loss costs more than that anyway.
+        note_since(at_, sequence_of(ticket), realtime_ms());
+        followed_->add(record_, sequence_of(ticket), entry, {shared_from_this(), &followers_});
+    }
+
+    void remove(std::uint64_t ticket) noexcept override {
+        if (seat_->forked()) {
+            return;
+        }
+        forget_follower(ticket);
+        // Without a free block the line cannot be rewritten now; others free theirs within microseconds.
+        // Should it last, the hold ends with the session.
+        for (int turn = 0; turn < 100; ++turn) {
+            if (remove_claim(seat_->memory(), record_, seat_->as_editor(), seat_->slot_index(),
+                             sequence_of(ticket)) != change_result::no_space) {
+                return;
+            }
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+    }
+
+    bool holds(std::uint64_t ticket) const noexcept override {
+        if (seat_->forked() || !seat_->alive()) {
+            return false;
+        }
+        const std::uint64_t seen = word_.load(std::memory_order_acquire);
+        if (tag_of(seen) != tag::line) {
+            return seen == ticket;
+        }
+        // Others stand there too: the claim is in a line now.
+        line now;
+        return read_line(seat_->memory(), record_, now) &&
+               now.shows_hold(seat_->slot_index(), sequence_of(ticket));
+    }
+
+  protected:
+    /// Puts this word, our sole claim, in the place of a free one. false: it was not free, or our session has
+    /// ended.
+    bool swap_in(std::uint64_t free, std::uint64_t mine) noexcept {
+        if (!word_.compare_exchange_strong(free, mine, std::memory_order_seq_cst,
                                            std::memory_order_relaxed)) {
-            return {};
+            return false;
         }
         // Either we see here that we have been declared expired, or whoever declares it sees our swap.
         if (!seat_->alive()) {
             remove(mine);
-            return {};
+            return false;
         }
         tell_watchers();
-        ticket = mine;
-        return token(base_ + sequence);
+        return true;
+    }
+
+    /// The other way round. false: it is not there alone.
+    bool swap_out(std::uint64_t mine) noexcept {
+        std::uint64_t seen = mine;
+        if (!word_.compare_exchange_strong(seen, free_word(sequence_of(mine)), std::memory_order_seq_cst,
+                                           std::memory_order_relaxed)) {
+            return false;
+        }
+        tell_watchers();
+        return true;
+    }
+
+    /// Before the line is touched, so that nobody takes the release for a loss. One load of a word beside
+    /// those that every release reads, unless a hold of this path is followed; whoever releases comes after
+    /// whoever followed, so the load needs no order.
+    void forget_follower(std::uint64_t ticket) noexcept {
+        if (followers_.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+            followed_->forget(record_, sequence_of(ticket));
+        }
+    }
+
+    /// One load from the cache line that we have just written to.
+    void tell_watchers() noexcept {
+        if ((at_.watch.load(std::memory_order_seq_cst) & cell::asleep) != 0) [[unlikely]] {
+            poke_watchers(at_);
+        }
+    }
+
+    word64& word_;
+    const std::uint64_t mark_;
+    followed_holds::count followers_{0};
+    const std::uint32_t record_;
+    const segment& memory_;
+    const owner_id owner_;
+    local::record& at_;
+    const std::uint64_t base_;
+    const std::shared_ptr<seat> seat_;
+    const std::shared_ptr<followed_holds> followed_;
+};
+
+class exclusive_path final : public record_path {
+  public:
+    using record_path::record_path;
+
+    [[gnu::hot]] token try_acquire(std::uint64_t& ticket) noexcept override {
+        const std::uint64_t seen = word_.load(std::memory_order_relaxed);
+        if (tag_of(seen) != tag::free || sequence_of(seen) >= max_sequence || core::forked_since(mark_)) {
+            return {};
+        }
+        const std::uint64_t sequence = sequence_of(seen) + 1;
+        ticket = sole_word(sequence, owner_slot(owner_));
+        return swap_in(seen, ticket) ? token(base_ + sequence) : token();
     }
 
     [[gnu::hot]] token wait_and_acquire(std::uint64_t& ticket) noexcept override {
@@ -92,89 +180,73 @@ class alignas(64) exclusive_fast_path final : public fast_path,
             return false;
         }
         forget_follower(ticket);
-        std::uint64_t seen = ticket;
-        const bool done = word_.compare_exchange_strong(seen, free_word(sequence_of(ticket)),
-                                                        std::memory_order_seq_cst, std::memory_order_relaxed);
-        if (done) {
-            tell_watchers();
+        return swap_out(ticket) || hand_over(memory_, record_, owner_, slot_of(ticket), sequence_of(ticket));
+    }
+};
+
+/// Shared access and permits. A sole reader is told by the word; who comes to others puts himself at the end
+/// of their line, if he holds there at once.
+class shared_path final : public record_path {
+  public:
+    shared_path(std::shared_ptr<seat> on, std::shared_ptr<followed_holds> followed, std::uint32_t record,
+                std::uint32_t weight, std::uint32_t capacity)
+        : record_path(std::move(on), std::move(followed), record), weight_(weight), capacity_(capacity) {}
+
+    [[gnu::hot]] token try_acquire(std::uint64_t& ticket) noexcept override {
+        const std::uint64_t seen = word_.load(std::memory_order_relaxed);
+        if (tag_of(seen) == tag::sole || core::forked_since(mark_)) {
+            return {};
         }
-        return done || hand_over(memory_, record_, owner_, slot_of(ticket), sequence_of(ticket));
+        if (tag_of(seen) == tag::free && sequence_of(seen) < max_sequence && capacity_ == lock_capacity) {
+            const std::uint64_t sequence = sequence_of(seen) + 1;
+            ticket = reader_word(sequence, owner_slot(owner_));
+            if (swap_in(seen, ticket)) {
+                return token(base_ + sequence);
+            }
+        }
+        return join(ticket);
     }
 
-    bool holds(std::uint64_t ticket) const noexcept override {
-        if (seat_->forked() || !seat_->alive()) {
+    [[gnu::hot]] bool release(std::uint64_t ticket) noexcept override {
+        if (core::forked_since(mark_)) {
             return false;
         }
-        const std::uint64_t seen = word_.load(std::memory_order_acquire);
-        if (tag_of(seen) != tag::line) {
-            return seen == ticket;
-        }
-        // Somebody waits behind us: the claim stands in a line now.
-        line now;
-        return read_line(seat_->memory(), record_, now) &&
-               now.is_head(seat_->slot_index(), sequence_of(ticket));
-    }
-
-    void follow(std::uint64_t ticket, std::shared_ptr<claim_events> entry) override {
-        if (seat_->forked()) {
-            entry->on_lost(loss_reason::forked);
-            return;
-        }
-        // The fast path itself reads no clock; to be told of a loss costs more than that anyway.
-        note_since(at_, sequence_of(ticket), realtime_ms());
-        followed_->add(record_, sequence_of(ticket), entry, {shared_from_this(), &followers_});
-    }
-
-    void remove(std::uint64_t ticket) noexcept override {
-        if (seat_->forked()) {
-            return;
-        }
         forget_follower(ticket);
-        // Without a free block the line cannot be rewritten now; others free theirs within microseconds.
-        // Should it last, the hold ends with the session.
-        for (int turn = 0; turn < 100; ++turn) {
-            if (remove_claim(seat_->memory(), record_, seat_->as_editor(), seat_->slot_index(),
-                             sequence_of(ticket)) != change_result::no_space) {
-                return;
-            }
-            std::this_thread::sleep_for(std::chrono::milliseconds(1));
-        }
+        return swap_out(ticket) || remove_claim(memory_, record_, seat_->as_editor(), slot_of(ticket),
+                                                sequence_of(ticket)) == change_result::changed;
     }
 
   private:
-    /// Before the line is touched, so that nobody takes the release for a loss. One load of a word beside
-    /// those that every release reads, unless a hold of this path is followed; whoever releases comes after
-    /// whoever followed, so the load needs no order.
-    void forget_follower(std::uint64_t ticket) noexcept {
-        if (followers_.load(std::memory_order_relaxed) != 0) [[unlikely]] {
-            followed_->forget(record_, sequence_of(ticket));
+    token join(std::uint64_t& ticket) noexcept {
+        joining edit(*seat_, weight_, capacity_, true, true);
+        edit.goes_without_cell = true;
+        if (change_line(memory_, record_, seat_->as_editor(), edit) != change_result::changed) {
+            return {};
         }
+        ticket = reader_word(edit.sequence, owner_slot(owner_));
+        if (!seat_->alive()) { // As in swap_in.
+            remove(ticket);
+            return {};
+        }
+        return token(base_ + edit.sequence);
     }
 
-    /// One load from the cache line that we have just written to.
-    void tell_watchers() noexcept {
-        if ((at_.watch.load(std::memory_order_seq_cst) & cell::asleep) != 0) [[unlikely]] {
-            poke_watchers(at_);
-        }
-    }
-
-    word64& word_;
-    const std::uint64_t mark_;
-    followed_holds::count followers_{0};
-    const std::uint32_t record_;
-    const segment& memory_;
-    const owner_id owner_;
-    local::record& at_;
-    const std::uint64_t base_;
-    const std::shared_ptr<seat> seat_;
-    const std::shared_ptr<followed_holds> followed_;
+    const std::uint32_t weight_;
+    const std::uint32_t capacity_;
 };
 
 } // namespace
 
 std::shared_ptr<fast_path> make_fast_path(std::shared_ptr<seat> on, std::shared_ptr<followed_holds> followed,
-                                          std::uint32_t record) {
-    return std::make_shared<exclusive_fast_path>(std::move(on), std::move(followed), record);
+                                          std::uint32_t record, std::uint32_t weight,
+                                          std::uint32_t capacity) {
+    if (capacity == lock_capacity && weight == lock_capacity) {
+        return std::make_shared<exclusive_path>(std::move(on), std::move(followed), record);
+    }
+    const bool fits = capacity == lock_capacity ? weight == 1 : capacity <= max_permits && weight <= capacity;
+    return fits && weight > 0
+               ? std::make_shared<shared_path>(std::move(on), std::move(followed), record, weight, capacity)
+               : nullptr;
 }
 
 } // namespace holdfast::local

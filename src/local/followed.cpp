@@ -51,7 +51,7 @@ loss_reason followed_holds::fate_of(const key& which) const {
     if (!sound) {
         return loss_reason::replaced;
     }
-    return now.is_head(seat_->slot_index(), which.second) ? loss_reason::none : loss_reason::broken;
+    return now.shows_hold(seat_->slot_index(), which.second) ? loss_reason::none : loss_reason::broken;
 }
 
 void followed_holds::tell_if_gone(const key& which) {

@@ -28,7 +28,7 @@ joining::verdict joining::decide(line& now) {
     } else if (now.claims.size() >= max_line) {
         return verdict::line_full;
     }
-    // A sole exclusive holder is told by the word alone. Everybody else gets a cell.
+    // A sole exclusive holder is told by the word alone. Everybody else gets a cell, unless he needs none.
     const bool sole = was_empty && capacity_ == lock_capacity && weight_ == lock_capacity;
     now.claims.push_back({.sequence = now.counter, .slot = from_.slot_index(), .cell = 0, .weight = weight_});
     now.grant();
@@ -37,7 +37,7 @@ joining::verdict joining::decide(line& now) {
         now.claims.pop_back();
         return verdict::busy;
     }
-    if (!sole) {
+    if (!sole && !(holds && goes_without_cell)) {
         if (cell == 0) {
             cell = take_cell(from_.memory(), from_.owner());
         }

@@ -20,6 +20,9 @@ class joining final : public line_edit {
 
     bool apply(line& now) override;
 
+    /// Set by who needs no cell to be poked by while he holds: he hears of a loss by his session's mailbox.
+    bool goes_without_cell = false;
+
     verdict came_to = verdict::busy;
     bool holds = false;
     std::uint64_t sequence = 0;

@@ -139,6 +139,12 @@ std::size_t line::granted() const noexcept {
     return count;
 }
 
+bool line::shows_hold(std::uint32_t slot_index, std::uint64_t sequence) const noexcept {
+    return std::any_of(claims.begin(), claims.end(), [&](const standing& each) {
+        return each.holds && each.sequence == sequence && each.slot == slot_index;
+    });
+}
+
 void line::grant() {
     if (claims.empty()) {
         return;
@@ -188,12 +194,13 @@ bool read_line(const segment& in, std::uint32_t record, line& into) {
             into.capacity = 0;
             return true;
         case tag::sole:
+        case tag::reader:
             into.counter = sequence_of(into.word);
             into.capacity = lock_capacity;
             into.claims.push_back({.sequence = into.counter,
                                    .slot = slot_of(into.word),
                                    .cell = 0,
-                                   .weight = lock_capacity,
+                                   .weight = tag_of(into.word) == tag::sole ? lock_capacity : 1,
                                    .holds = true});
             return true;
         case tag::line: {
@@ -205,8 +212,6 @@ bool read_line(const segment& in, std::uint32_t record, line& into) {
             }
             break;
         }
-        default:
-            return false;
         }
     }
 }

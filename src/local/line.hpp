@@ -35,10 +35,8 @@ struct line {
 
     /// How many from the head hold.
     std::size_t granted() const noexcept;
-    /// Whether this claim is the first: an exclusive one holds then, and only then.
-    bool is_head(std::uint32_t slot, std::uint64_t sequence) const noexcept {
-        return !claims.empty() && claims.front().sequence == sequence && claims.front().slot == slot;
-    }
+    /// Whether this claim stands in it and holds.
+    bool shows_hold(std::uint32_t slot, std::uint64_t sequence) const noexcept;
     /// Lets everybody hold who fits now.
     void grant();
 };

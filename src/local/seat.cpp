@@ -48,7 +48,7 @@ void write_info(slot_info& into, const session_request& request) {
 /// Whether any claim of this slot stands in the record's line.
 bool stands_in(const segment& in, std::uint32_t record, std::uint32_t slot_index, line& scratch) {
     const std::uint64_t word = in.data().records[record].word.load(std::memory_order_seq_cst);
-    if (tag_of(word) == tag::free || (tag_of(word) == tag::sole && slot_of(word) != slot_index)) {
+    if (tag_of(word) == tag::free || (tag_of(word) != tag::line && slot_of(word) != slot_index)) {
         return false;
     }
     return read_line(in, record, scratch) &&

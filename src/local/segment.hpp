@@ -48,7 +48,7 @@ namespace holdfast::local {
 
 inline constexpr std::uint64_t segment_magic =
     0x31746661'66646c6f; // "oldfaft1" in memory, as good as any number.
-inline constexpr std::uint32_t layout_version = 2;
+inline constexpr std::uint32_t layout_version = 3;
 
 inline constexpr std::uint32_t slot_count = 1U << slot_bits;
 inline constexpr std::uint32_t table_count = 32768;

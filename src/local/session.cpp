@@ -280,12 +280,13 @@ std::optional<life_word> session::second_life() const noexcept {
 }
 
 std::shared_ptr<fast_path> session::fast(const claim& shape) {
-    if (shape.capacity != lock_capacity || shape.weight != lock_capacity || seat_->forked() ||
-        !seat_->alive()) {
+    if (seat_->forked() || !seat_->alive()) {
         return nullptr;
     }
     const found_name name = find_or_make_record(seat_->memory(), seat_->owner(), shape.name.bytes());
-    return name.what == found_name::outcome::found ? make_fast_path(seat_, followed_, name.record) : nullptr;
+    return name.what == found_name::outcome::found
+               ? make_fast_path(seat_, followed_, name.record, shape.weight, shape.capacity)
+               : nullptr;
 }
 
 } // namespace holdfast::local

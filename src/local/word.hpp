@@ -5,21 +5,22 @@
 //
 //   resource | free = sequence:52 | 0:10    | 00   nobody stands in line; `sequence` numbers were used so far
 //            | sole = sequence:52 | slot:10 | 01   one exclusive holder of the kind *lock*, with that
-//            sequence number | line = version:38  | block:24| 11   the line is described by that block;
-//            version = its counter's low bits
+//            sequence number | reader = sequence:52 | slot:10 | 10   one shared holder of that kind, of
+//            weight 1 | line = version:38  | block:24| 11   the line is described by that block; version =
+//            its counter's low bits
 //   session  | deadline_ms:44 | generation:18 | state:2    CLOCK_MONOTONIC; the generation counts the slot's
 //   sessions
 //
-// The counter of a resource rises by one with every change but a release of a sole holder. A claim's sequence
-// number is the counter's value at its append; token = the record's base + sequence. 52 bits last for more
-// than a year of nothing but acquiring one name in a loop, and every reboot starts anew.
+// The counter of a resource rises by one with every change but a release of a sole holder or reader. A
+// claim's sequence number is the counter's value at its append; token = the record's base + sequence. 52 bits
+// last for more than a year of nothing but acquiring one name in a loop, and every reboot starts anew.
 #pragma once
 
 #include <cstdint>
 
 namespace holdfast::local {
 
-enum class tag : std::uint8_t { free = 0, sole = 1, line = 3 };
+enum class tag : std::uint8_t { free = 0, sole = 1, reader = 2, line = 3 };
 
 inline constexpr unsigned slot_bits = 10;
 inline constexpr unsigned block_bits = 24;
@@ -37,16 +38,19 @@ constexpr std::uint64_t free_word(std::uint64_t sequence) noexcept {
 constexpr std::uint64_t sole_word(std::uint64_t sequence, std::uint32_t slot) noexcept {
     return sequence << (slot_bits + 2) | std::uint64_t{slot} << 2 | static_cast<std::uint64_t>(tag::sole);
 }
+constexpr std::uint64_t reader_word(std::uint64_t sequence, std::uint32_t slot) noexcept {
+    return sequence << (slot_bits + 2) | std::uint64_t{slot} << 2 | static_cast<std::uint64_t>(tag::reader);
+}
 constexpr std::uint64_t line_word(std::uint64_t counter, std::uint32_t block) noexcept {
     return (counter & version_mask) << (block_bits + 2) | std::uint64_t{block} << 2 |
            static_cast<std::uint64_t>(tag::line);
 }
 
-/// Of a free or sole word.
+/// Of a free, sole or reader word.
 constexpr std::uint64_t sequence_of(std::uint64_t word) noexcept {
     return word >> (slot_bits + 2);
 }
-/// Of a sole word. Always below slot_count.
+/// Of a sole or reader word. Always below slot_count.
 constexpr std::uint32_t slot_of(std::uint64_t word) noexcept {
     return static_cast<std::uint32_t>(word >> 2) & ((1U << slot_bits) - 1);
 }

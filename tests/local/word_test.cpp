@@ -15,6 +15,15 @@ TEST(word, a_sole_word_gives_back_its_sequence_and_slot) {
     EXPECT_EQ(slot_of(word), slot_count - 1);
 }
 
+TEST(word, a_reader_is_told_from_whoever_holds_alone_and_from_nobody) {
+    const auto word = reader_word(max_sequence, slot_count - 1);
+    EXPECT_EQ(tag_of(word), tag::reader);
+    EXPECT_EQ(sequence_of(word), max_sequence);
+    EXPECT_EQ(slot_of(word), slot_count - 1);
+    EXPECT_NE(word, sole_word(max_sequence, slot_count - 1));
+    EXPECT_NE(reader_word(7, 0), free_word(7));
+}
+
 TEST(word, a_line_word_gives_back_its_block_and_the_low_bits_of_its_counter) {
     const auto word = line_word(max_sequence, block_count - 1);
     EXPECT_EQ(tag_of(word), tag::line);
