@@ -63,19 +63,9 @@ inline std::size_t claims_in(const locks& on, const std::string& name) {
     return 0;
 }
 
-/// What dead processes have left in a segment that nobody uses now; empty when there is nothing.
-inline std::string left_overs(const std::string& folder) {
+/// What lies about in a segment at this moment.
+inline std::string left_overs_now(const local::segment& in) {
     namespace l = holdfast::local;
-    {
-        // Whoever opens a session takes back the slots of processes that are gone.
-        const auto locks = connect("local:" + folder);
-        static_cast<void>(locks.mutex("left-overs").try_acquire());
-    }
-    const auto opened = l::open_segment(folder, soon());
-    if (!opened) {
-        return opened.error().message();
-    }
-    const l::segment& in = **opened;
     std::string found;
     for (std::uint32_t i = 0; i < l::slot_count; ++i) {
         if (l::state_of(in.data().slots[i].session.load()) != l::session_state::free) {
@@ -97,6 +87,30 @@ inline std::string left_overs(const std::string& folder) {
             found += "cell " + std::to_string(i) + " has an owner; ";
         }
     }
+    return found;
+}
+
+/// What dead processes have left in a segment that nobody uses now; empty when there is nothing.
+inline std::string left_overs(const std::string& folder) {
+    const auto opened = local::open_segment(folder, soon());
+    if (!opened) {
+        return opened.error().message();
+    }
+    std::string found;
+    const auto begun = std::chrono::steady_clock::now();
+    do {
+        {
+            // Whoever opens a session takes back the slots of processes that are gone.
+            const auto locks = connect("local:" + folder);
+            static_cast<void>(locks.mutex("left-overs").try_acquire());
+        }
+        // A session's slot is given back by its last user, and for a moment that may be its store's own
+        // thread, which looks after it: the slot of this visit can outlive it by as long as that thread
+        // stands still.
+        if (wait_for([&] { return (found = left_overs_now(**opened)).empty(); }, std::chrono::seconds(1))) {
+            break;
+        }
+    } while (std::chrono::steady_clock::now() - begun < patience);
     return found;
 }
 
