@@ -5,6 +5,7 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <iostream>
 #include <random>
 
 #include <gmock/gmock.h>
@@ -26,69 +27,105 @@ void PrintTo(const storm& which, std::ostream* out) {
     *out << which.name;
 }
 
+/// What one round of a storm came to.
+struct round_result {
+    std::size_t kills = 0;
+    std::size_t holds = 0;
+    std::uint64_t last_token = 0;
+};
+
+/// A storm goes in rounds. In each one workers are killed and replaced until the journal is half full; then
+/// those who live are told to end, and everything is judged: all of them were served, their holds were in
+/// order, and nothing is left in the segment, which the next round goes on with.
 class crash : public ::testing::TestWithParam<storm> {
   protected:
+    std::filesystem::path journal_file() const { return folder_ / ("journal " + std::to_string(round_)); }
+
     std::unique_ptr<child_process> start_worker() {
         const storm& how = GetParam();
         // A TTL longer than the test: only a noticed death may free what a killed process held.
         return std::make_unique<child_process>(
             std::vector<std::string>{LOCAL_WORKER, "hammer", folder_.path().string(), journal_file().string(),
-                                     "name", std::to_string(how.permits), "60000",
+                                     "name", std::to_string(how.permits), "600000",
                                      std::to_string(how.threads)},
             process_options{.out = redirect::pipe(), .input_pipe = true});
     }
-    std::filesystem::path journal_file() const { return folder_ / "journal"; }
+
+    template <typename GoingOn>
+    void run_round(std::mt19937& random, GoingOn going_on, round_result& came_to) {
+        const storm& how = GetParam();
+        const std::uint64_t token_before = came_to.last_token;
+        ++round_;
+        const journal notes(journal_file());
+        std::map<pid_t, std::int64_t> killed_at;
+        std::vector<std::unique_ptr<child_process>> workers;
+        for (int i = 0; i < how.processes; ++i) {
+            workers.push_back(start_worker());
+        }
+        while (going_on(killed_at.size()) && notes.used() < journal::room() / 2) {
+            std::this_thread::sleep_for(std::chrono::microseconds(random() % 12000));
+            auto& victim = workers[random() % workers.size()];
+            // One that has not come far is killed too: opening must be as safe as the rest.
+            const pid_t pid = victim->pid();
+            const std::int64_t at = monotonic_ns();
+            victim->kill();
+            killed_at[pid] = at;
+            victim = start_worker();
+        }
+        for (auto& worker : workers) {
+            ASSERT_TRUE(worker->read_line(patience)) << "a worker did not get ready";
+            worker->close_input();
+        }
+        for (auto& worker : workers) {
+            const auto status = worker->wait(patience);
+            ASSERT_TRUE(status) << "a worker hangs";
+            ASSERT_TRUE(status->ok()) << "code " << status->code << " signal " << status->signal;
+        }
+        ASSERT_LE(notes.used(), journal::room()) << "what was not noted cannot be judged";
+        const auto holds = notes.holds(killed_at);
+        ASSERT_THAT(violations(holds, static_cast<std::size_t>(std::max(how.permits, 1))), IsEmpty());
+        ASSERT_THAT(left_overs(folder_.path()), IsEmpty());
+        ASSERT_FALSE(holds.empty());
+        ASSERT_GT(holds.front().token, token_before) << "a token of an earlier round came again";
+        came_to = {killed_at.size(), holds.size(), holds.back().token};
+        std::filesystem::remove(journal_file());
+    }
 
     temp_dir folder_{"holdfast-crash"};
+    int round_ = 0;
 };
 
 TEST_P(crash, kills_at_random_leave_exclusion_tokens_and_segment_whole) {
-    const storm& how = GetParam();
-    const auto seed = std::random_device{}();
+    // HOLDFAST_SEED draws the same victims and pauses again; what they were doing then is the machine's.
+    const char* const same = std::getenv("HOLDFAST_SEED");
+    const auto seed = same == nullptr ? std::random_device{}() : static_cast<std::uint32_t>(std::stoul(same));
     SCOPED_TRACE("seed " + std::to_string(seed));
     std::mt19937 random(seed);
-    journal notes(journal_file());
-    std::map<pid_t, std::int64_t> killed_at;
-
-    std::vector<std::unique_ptr<child_process>> workers;
-    for (int i = 0; i < how.processes; ++i) {
-        workers.push_back(start_worker());
-    }
     // Four seconds are enough for hundreds of kills; a slow build on a busy machine gets longer for its few.
     // HOLDFAST_KILLS asks for so many in each storm, however long that takes.
     const char* const asked = std::getenv("HOLDFAST_KILLS");
+    const std::size_t wanted = asked == nullptr ? 0 : std::stoul(asked);
     const auto begun = std::chrono::steady_clock::now();
-    const auto going_on = [&] {
-        if (asked != nullptr) {
-            return killed_at.size() < std::stoul(asked);
-        }
+    std::size_t kills = 0;
+    std::size_t holds = 0;
+    round_result round;
+    const auto going_on = [&](std::size_t in_this_round) {
+        const std::size_t now = kills + in_this_round;
         const auto passed = std::chrono::steady_clock::now() - begun;
-        return passed < 4s || (killed_at.size() < 20 && passed < 20s);
+        return wanted != 0 ? now < wanted : passed < 4s || (now < 20 && passed < 20s);
     };
-    while (going_on()) {
-        std::this_thread::sleep_for(std::chrono::microseconds(random() % 12000));
-        auto& victim = workers[random() % workers.size()];
-        // One that has not come far is killed too: opening must be as safe as the rest.
-        killed_at[victim->pid()] = monotonic_ns();
-        victim->kill();
-        victim = start_worker();
+    do {
+        ASSERT_NO_FATAL_FAILURE(run_round(random, going_on, round)) << "after " << kills << " kills";
+        kills += round.kills;
+        holds += round.holds;
+    } while (going_on(0));
+    RecordProperty("kills", static_cast<int>(kills));
+    RecordProperty("holds", std::to_string(holds));
+    if (asked != nullptr) {
+        std::cout << kills << " kills, " << holds << " holds, " << round_ << " rounds, seed " << seed << "\n";
     }
-    for (auto& worker : workers) {
-        ASSERT_TRUE(worker->read_line(patience)) << "a worker did not get ready";
-        worker->close_input();
-    }
-    for (auto& worker : workers) {
-        const auto status = worker->wait(patience);
-        ASSERT_TRUE(status) << "a worker hangs";
-        EXPECT_TRUE(status->ok()) << "code " << status->code << " signal " << status->signal;
-    }
-    const auto holds = notes.holds(killed_at);
-    RecordProperty("kills", static_cast<int>(killed_at.size()));
-    RecordProperty("holds", static_cast<int>(holds.size()));
-    EXPECT_GT(holds.size(), 100U);
-    EXPECT_GE(killed_at.size(), 5U);
-    EXPECT_THAT(violations(holds, static_cast<std::size_t>(std::max(how.permits, 1))), IsEmpty());
-    EXPECT_THAT(left_overs(folder_.path()), IsEmpty());
+    EXPECT_GT(holds, 100U);
+    EXPECT_GE(kills, 5U);
 }
 
 INSTANTIATE_TEST_SUITE_P(every, crash,

@@ -61,6 +61,14 @@ void journal::end(journal_entry* entry) {
     }
 }
 
+std::uint64_t journal::used() const noexcept {
+    return content_->used.load();
+}
+
+std::uint64_t journal::room() noexcept {
+    return content::capacity;
+}
+
 std::vector<journal::hold> journal::holds(const std::map<pid_t, std::int64_t>& killed_at) const {
     std::vector<hold> all;
     const std::uint64_t used = std::min(content_->used.load(), content::capacity);

@@ -38,6 +38,11 @@ class journal {
     journal_entry* begin(std::uint64_t token);
     static void end(journal_entry* entry);
 
+    /// How many holds were noted, or would have been had there been room for them.
+    std::uint64_t used() const noexcept;
+    /// How many have room. Whoever lets them become more cannot judge any more.
+    static std::uint64_t room() noexcept;
+
     struct hold {
         std::int64_t pid;
         std::uint64_t token;
