@@ -1,6 +1,6 @@
 // What step_test kills after every instruction: one scenario, between two SIGSTOPs of its own.
 //
-//   step_worker FOLDER SCENARIO
+//   step_worker FOLDER SCENARIO NAME
 #include <atomic>
 #include <csignal>
 #include <iostream>
@@ -16,8 +16,8 @@ using namespace holdfast;
 
 class quiet_claim final : public claim_events {
   public:
-    explicit quiet_claim(std::uint64_t number)
-        : claim_events({.name = resource_name::make("name").value(),
+    quiet_claim(std::uint64_t number, const std::string& name)
+        : claim_events({.name = resource_name::make(name).value(),
                         .id = {.session = {5}, .number = number},
                         .weight = lock_capacity,
                         .capacity = lock_capacity}) {}
@@ -53,7 +53,7 @@ void mark() {
 } // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 3) {
+    if (argc != 4) {
         return 64;
     }
     const std::string scenario = argv[2];
@@ -65,8 +65,8 @@ int main(int argc, char** argv) {
         mark();
         return 0;
     }
-    const auto session = open(*engine);
-    const auto first = std::make_shared<quiet_claim>(1);
+    auto session = open(*engine);
+    const auto first = std::make_shared<quiet_claim>(1, argv[3]);
     if (scenario == "free") {
         const auto fast = session->fast(first->claim());
         mark();
@@ -97,6 +97,15 @@ int main(int argc, char** argv) {
         session->append(first, false);
         mark(); // Others come to wait behind us.
         session->remove(first);
+        mark();
+    } else if (scenario == "new_name") {
+        mark();
+        session->append(first, false);
+        mark();
+    } else if (scenario == "leaving") {
+        session->append(first, false);
+        mark(); // Another comes to wait behind us.
+        session.reset();
         mark();
     } else {
         std::cerr << "no such scenario\n";
