@@ -64,9 +64,9 @@ class held {
     /// The fencing token of this hold. Stays readable after loss. No round trip.
     holdfast::token token() const noexcept;
 
-    /// How long the hold is certain to last without a further renewal; zero once lost.
-    /// This is the inline check: it reads the clock, and is right also after SIGSTOP or a suspend. No round
-    /// trip.
+    /// How long the hold is certain to last without a further renewal; zero once lost, until_death without
+    /// lease. This is the inline check: it reads the clock, and is right also after SIGSTOP or a suspend. No
+    /// round trip.
     std::chrono::nanoseconds valid_for() const noexcept;
 
     /// valid_for() == 0.

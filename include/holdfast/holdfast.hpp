@@ -26,7 +26,8 @@ namespace holdfast {
 struct options {
     /// How long a hold outlives a process that died or was cut off: 0.1 s to 24 h, on etcd from 1 s, and the
     /// server may grant more than was asked for. Renewed every ttl/3. Less than a second leaves little room
-    /// for a busy machine.
+    /// for a busy machine. On the local store until_death switches expiry off; a death frees a hold at once
+    /// there whatever the TTL is.
     std::chrono::nanoseconds ttl = std::chrono::seconds(10);
     /// The least the topology must promise; connect fails with level_not_met where it cannot.
     level require = level::efficiency;

@@ -60,7 +60,8 @@ struct store_traits {
     clock_source clock = clock_source::boottime; ///< What its leases are counted on.
     bool lease_per_claim = false;                ///< true: every claim expires by itself (Redis).
     std::chrono::nanoseconds min_ttl{};          ///< Smaller TTLs are refused with config.
-    std::chrono::nanoseconds max_ttl{};          ///< Larger TTLs are refused with config.
+    std::chrono::nanoseconds max_ttl{}; ///< Larger TTLs are refused with config, but for until_death.
+    bool until_death = false;           ///< It takes until_death as a TTL.
 };
 
 /// Who holds or waits, for people; it never decides anything.
@@ -249,7 +250,8 @@ struct claim_status {
     bool stale = false;             ///< Past its lease, or its process is gone; nobody has cleaned up yet.
     std::optional<holder_info> who; ///< Where the store knows.
     std::optional<std::chrono::system_clock::time_point> since; ///< Since it holds or waits.
-    std::optional<std::chrono::nanoseconds> ttl_left;           ///< Until it ends by itself, unless renewed.
+    std::optional<std::chrono::nanoseconds>
+        ttl_left;                             ///< Until it ends by itself unless renewed; or until_death.
     std::optional<std::string> proposal = {}; ///< Of an election's leader; candidates' where it is known.
 };
 

@@ -80,6 +80,12 @@ inline constexpr std::uint32_t lock_capacity = 1U << 30;
 /// The most permits a semaphore may have.
 inline constexpr std::uint32_t max_permits = 1'000'000;
 
+/// As options::ttl: no lease. A hold ends with its release or with the death of its process, as one of flock
+/// does, and with nothing else: whoever stops the process (SIGSTOP, a debugger) stops everybody behind it.
+/// Only the local store notices deaths by itself; every other refuses it with config. held::valid_for() is
+/// this value too, and nothing is left to show as the time until the lease ends.
+inline constexpr std::chrono::nanoseconds until_death = std::chrono::nanoseconds::max();
+
 /// The name of one claim: unique for ever, so that an append may be repeated without harm.
 struct claim_id {
     std::array<std::uint8_t, 16> session{}; ///< 128 random bits, drawn once per session.

@@ -63,7 +63,7 @@ std::string environment_additions(const command_environment& environment) {
     add("HOLDFAST_NAME=" + environment.name);
     add("HOLDFAST_TOKEN=" + std::to_string(environment.token));
     add("HOLDFAST_URL=" + without_password(environment.url));
-    add("HOLDFAST_TTL_MS=" + std::to_string(ttl_ms));
+    add("HOLDFAST_TTL_MS=" + (environment.ttl == until_death ? "" : std::to_string(ttl_ms)));
     if (!environment.etcd_key.empty()) {
         add("ETCD_LOCK_KEY=" + environment.etcd_key);
         add("ETCD_LOCK_REV=" + std::to_string(environment.token));

@@ -56,7 +56,8 @@ ordered_json claim_json(const claim_status& claim, bool is_lock) {
     out["token"] = or_null(claim.token != 0, std::to_string(claim.token));
     put_who(out, claim.who.value_or(holder_info{}));
     out["since"] = claim.since ? ordered_json(to_utc(*claim.since)) : ordered_json(nullptr);
-    out["ttl_left_ms"] = claim.ttl_left ? ordered_json(to_ms(*claim.ttl_left)) : ordered_json(nullptr);
+    const bool ends = claim.ttl_left && *claim.ttl_left != until_death;
+    out["ttl_left_ms"] = ends ? ordered_json(to_ms(*claim.ttl_left)) : ordered_json(nullptr);
     out["proposal"] = claim.proposal ? ordered_json(*claim.proposal) : ordered_json(nullptr);
     return out;
 }

@@ -172,7 +172,7 @@ class keeper {
         const nanoseconds valid = held_.valid_for();
         if (valid > nanoseconds::zero()) {
             validity_ = std::max(validity_, valid);
-            deadline_ = before + valid;
+            deadline_ = valid == until_death ? instant::max() : before + valid;
             guard_.link.page().deadline_ns.store(deadline_.time_since_epoch().count());
         } else {
             tell_loss(); // Not every loss is announced: a local hold that was free to take learns of a break

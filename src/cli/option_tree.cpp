@@ -135,7 +135,8 @@ void add_flock_options(entries& into, run_options& run) {
 
 /// What run and elect have in common.
 void add_hold_options(entries& into, run_options& run) {
-    add_value(into, "--ttl", "DURATION", "how long the hold outlives a dead machine, 1s to 24h (10s)",
+    add_value(into, "--ttl", "DURATION",
+              "how long the hold outlives a dead machine, 1s to 24h (10s); local: until-death",
               [&run](const std::string& text) { run.ttl = checked_ttl(text, "--ttl"); });
     add_duration(into, "--max-hold", "end the command after so long, and exit with 124", run.max_hold);
     add_duration(into, "--at-least", "keep the hold at least so long", run.at_least);

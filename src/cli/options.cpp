@@ -124,9 +124,13 @@ nanoseconds checked_duration(const std::string& text, const std::string& what) {
 }
 
 nanoseconds checked_ttl(const std::string& text, const std::string& what) {
+    if (text == until_death_text) {
+        return until_death;
+    }
     const nanoseconds ttl = checked_duration(text, what);
     if (ttl < std::chrono::seconds(1) || ttl > std::chrono::hours(24)) {
-        throw usage_error(what + " " + in_quotes(text) + " must be from 1s to 24h");
+        throw usage_error(what + " " + in_quotes(text) + " must be from 1s to 24h, or " +
+                          std::string(until_death_text));
     }
     return ttl;
 }

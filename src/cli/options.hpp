@@ -95,7 +95,9 @@ command_line parse_command_line(const std::vector<std::string>& arguments);
 
 // Each reads a duration and throws a usage_error that names the option, when it is none or not a fitting one.
 std::chrono::nanoseconds checked_duration(const std::string& text, const std::string& what);
-std::chrono::nanoseconds checked_ttl(const std::string& text, const std::string& what);     ///< 1 s to 24 h.
+inline constexpr std::string_view until_death_text = "until-death";
+/// 1 s to 24 h, or until_death.
+std::chrono::nanoseconds checked_ttl(const std::string& text, const std::string& what);
 std::chrono::nanoseconds checked_timeout(const std::string& text, const std::string& what); ///< Above zero.
 
 } // namespace holdfast::cli

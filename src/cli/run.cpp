@@ -76,9 +76,10 @@ void keep_from_command(const std::string& password_file) {
 
 guard_limits limits_for(const run_options& run, std::chrono::nanoseconds ttl) {
     guard_limits limits;
+    const std::chrono::nanoseconds usual = ttl == until_death ? options().ttl : ttl;
     limits.mode = run.lost;
-    limits.margin = run.margin.value_or(ttl / 20);
-    limits.kill_after = run.kill_after.value_or(ttl / 5);
+    limits.margin = run.margin.value_or(usual / 20);
+    limits.kill_after = run.kill_after.value_or(usual / 5);
     limits.max_hold = run.max_hold;
     if (!limits_fit(limits, ttl)) {
         throw usage_error("--margin and --kill-after together must stay under half of the ttl; "

@@ -34,7 +34,9 @@ void append_claim(row& fields, const claim_status* claim, std::chrono::system_cl
     fields.push_back(describe_who(*claim));
     fields.push_back(claim->since ? format_duration(now - *claim->since) + " ago" : unknown);
     fields.push_back(claim->token != 0 ? std::to_string(claim->token) : unknown);
-    fields.push_back(claim->ttl_left ? format_duration(*claim->ttl_left) : unknown);
+    fields.push_back(!claim->ttl_left                  ? unknown
+                     : *claim->ttl_left == until_death ? "until death"
+                                                       : format_duration(*claim->ttl_left));
 }
 
 row make_row(const resource_status& resource, const claim_status* holder,

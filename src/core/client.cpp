@@ -60,7 +60,7 @@ result<std::string> read_password(const std::string& path) {
 }
 
 result<void> check_options(const options& how, const store_traits& traits) {
-    if (how.ttl < traits.min_ttl || how.ttl > traits.max_ttl) {
+    if (how.ttl != until_death && (how.ttl < traits.min_ttl || how.ttl > traits.max_ttl)) {
         return error(errc::config, "a TTL of " + seconds_text(how.ttl) + " is not possible on " +
                                        traits.engine + "; give it " + seconds_text(traits.min_ttl) + " to " +
                                        seconds_text(traits.max_ttl));
@@ -113,6 +113,12 @@ result<std::shared_ptr<client>> client::adopt(std::unique_ptr<store> engine, std
     const options how = bounded(asked);
     if (how.op_timeout <= nanoseconds::zero() || how.release_timeout <= nanoseconds::zero()) {
         return error(errc::config, "op_timeout and release_timeout must be positive");
+    }
+    if (how.ttl == until_death && !engine->traits().until_death) {
+        return error(
+            errc::config,
+            "a TTL of until_death is not possible on " + engine->traits().engine +
+                ", which notices that a holder has died by its lease alone; give it a TTL, or use local:");
     }
     const auto reached = engine->check(holdfast::now(engine->traits().clock) + how.op_timeout);
     if (!reached) {

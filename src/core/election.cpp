@@ -125,7 +125,7 @@ result<void> election::observe(const std::function<void(const std::optional<hold
         if (seen) {
             give_up = instant::max();
             pause = first_pause;
-            again += watching ? terms.ttl / 3 : look_again;
+            again += watching ? core::renewal_interval(terms.ttl) : look_again;
             if (!last || *last != *seen) {
                 last = std::move(*seen);
                 told(*last);

@@ -367,7 +367,7 @@ result<void> hold::finish_release() noexcept {
 instant hold::store_end() const noexcept {
     // The deadline plus what was taken off for drift, and more; and the store counts from the request's
     // arrival, which may be as late as its answer.
-    return lease_->last_deadline() + op_timeout_ + ttl_ / 50 + clock_margin;
+    return saturating_add(lease_->last_deadline(), op_timeout_ + ttl_ / 50 + clock_margin);
 }
 
 bool hold::must_leave() const noexcept {

@@ -18,14 +18,22 @@ namespace holdfast::core {
 inline constexpr int drift_percent = 1;
 inline constexpr std::chrono::nanoseconds clock_margin = std::chrono::milliseconds(2);
 
-/// The last instant at which a lease granted for `ttl` by a request sent at `sent_at` is certain to stand.
-constexpr instant deadline_of(instant sent_at, std::chrono::nanoseconds ttl) noexcept {
-    return sent_at + ttl / 100 * (100 - drift_percent) - clock_margin;
-}
-
 /// `at + duration`, or the last instant there is: a caller may say hours::max().
 constexpr instant saturating_add(instant at, std::chrono::nanoseconds duration) noexcept {
     return duration > instant::max() - at ? instant::max() : at + duration;
+}
+
+/// How often a lease is renewed. One until death is not, but what stands behind it is looked at all the same.
+constexpr std::chrono::nanoseconds renewal_interval(std::chrono::nanoseconds ttl) noexcept {
+    return ttl == until_death ? std::chrono::minutes(1) : ttl / 3;
+}
+
+/// The last instant at which a lease granted for `ttl` by a request sent at `sent_at` is certain to stand.
+constexpr instant deadline_of(instant sent_at, std::chrono::nanoseconds ttl) noexcept {
+    if (ttl == until_death) {
+        return instant::max();
+    }
+    return sent_at + ttl / 100 * (100 - drift_percent) - clock_margin;
 }
 
 class lease {
@@ -61,11 +69,15 @@ class lease {
         }
     }
 
-    /// What is left at this instant; zero, for ever, once nothing was left or end() was called.
+    /// What is left at this instant; zero, for ever, once nothing was left or end() was called; until_death
+    /// without an end.
     std::chrono::nanoseconds remaining(instant at) noexcept {
         std::int64_t current = deadline_.load();
         if (!standing(current, at)) {
             return std::chrono::nanoseconds::zero();
+        }
+        if (current == instant::max().time_since_epoch().count()) {
+            return until_death;
         }
         return std::chrono::nanoseconds(current - at.time_since_epoch().count());
     }

@@ -172,10 +172,10 @@ void session::lose(loss_reason why) {
     call_->place.notify();
 }
 
-// Upkeep: renew every ttl/3; after a failure more often, until the deadline.
+// Upkeep: renew every renewal_interval; after a failure more often, until the deadline.
 
 void session::upkeep() {
-    instant renew_at = engine_->opened().sent_at + granted_ttl_ / 3;
+    instant renew_at = engine_->opened().sent_at + renewal_interval(granted_ttl_);
     while (!call_->stopping.load()) {
         call_->place.reset();
         const bool lost = reason() != loss_reason::none;
@@ -224,7 +224,7 @@ instant session::renew_once() {
             at_risk_ = false;
             tell(event::kind::renewed);
         }
-        return renewed->sent_at + granted_ttl_ / 3;
+        return renewed->sent_at + renewal_interval(granted_ttl_);
     }
     if (renewed.error().code() == errc::lost) {
         lose(lease_.remaining(now()).count() > 0 ? loss_reason::revoked : loss_reason::expired);

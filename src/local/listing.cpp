@@ -43,7 +43,9 @@ claim_status show(const segment& in, std::uint32_t record, const standing& each)
     shown.stale = state_of(session) != session_state::alive || left_ms < 0 || !pulse_of(sits).living();
     shown.who = who_sits(in, each.slot);
     shown.since = since(in, of, each);
-    shown.ttl_left = milliseconds(shown.stale ? 0 : left_ms);
+    shown.ttl_left = shown.stale                           ? milliseconds(0)
+                     : deadline_ms_of(session) == never_ms ? until_death
+                                                           : std::chrono::nanoseconds(milliseconds(left_ms));
     if (each.holds) {
         shown.proposal = read_proposal(in, record, each.sequence);
     }

@@ -16,7 +16,9 @@ using std::chrono::nanoseconds;
 
 /// The first millisecond after the lease: others never count us expired before we do.
 std::int64_t deadline_ms(instant sent_at, nanoseconds ttl) noexcept {
-    return std::chrono::ceil<std::chrono::milliseconds>(sent_at + ttl).time_since_epoch().count();
+    return ttl == until_death
+               ? never_ms
+               : std::chrono::ceil<std::chrono::milliseconds>(sent_at + ttl).time_since_epoch().count();
 }
 
 void write_info(slot_info& into, const session_request& request) {

@@ -28,7 +28,8 @@ class local_store final : public store {
                 .clock = clock_source::monotonic,
                 .lease_per_claim = false,
                 .min_ttl = std::chrono::milliseconds(100),
-                .max_ttl = std::chrono::hours(24)};
+                .max_ttl = std::chrono::hours(24),
+                .until_death = true};
     }
 
     result<void> check(instant give_up) override {

@@ -16,6 +16,7 @@
 // last for more than a year of nothing but acquiring one name in a loop, and every reboot starts anew.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 namespace holdfast::local {
@@ -93,8 +94,10 @@ constexpr session_state state_of(std::uint64_t word) noexcept {
 constexpr std::uint32_t generation_of(std::uint64_t word) noexcept {
     return static_cast<std::uint32_t>(word >> 2) & generation_mask;
 }
+/// The deadline of a session without one. As nanoseconds it still is an instant; no later deadline is.
+inline constexpr std::int64_t never_ms = 9'000'000'000'000;
 constexpr std::int64_t deadline_ms_of(std::uint64_t word) noexcept {
-    return static_cast<std::int64_t>(word >> (generation_bits + 2));
+    return std::min(static_cast<std::int64_t>(word >> (generation_bits + 2)), never_ms);
 }
 constexpr std::uint64_t with_state(std::uint64_t word, session_state state) noexcept {
     return (word & ~std::uint64_t{3}) | static_cast<std::uint64_t>(state);

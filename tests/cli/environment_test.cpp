@@ -74,6 +74,13 @@ TEST(environment, holds_the_four_promised_variables) {
               "HOLDFAST_TTL_MS=2500\0"s);
 }
 
+TEST(environment, has_no_ttl_where_there_is_none) {
+    command_environment environment;
+    environment.ttl = until_death;
+    using namespace std::string_literals;
+    EXPECT_NE(environment_additions(environment).find("\0HOLDFAST_TTL_MS=\0"s), std::string::npos);
+}
+
 TEST(environment, url_has_no_password_mark_that_would_be_taken_for_a_password) {
     EXPECT_EQ(without_password("redis://:***@h:6379"), "redis://h:6379");
     EXPECT_EQ(without_password("redis://ann:***@h"), "redis://ann@h");

@@ -37,6 +37,16 @@ TEST_F(ls_command, says_so_when_nothing_is_held) {
     EXPECT_EQ(json::parse(run({"ls", "--json"}).out)["resources"], json::array());
 }
 
+TEST_F(ls_command, shows_that_a_hold_without_lease_lasts_until_death) {
+    hold({"--ttl", "until-death"}, "nightly");
+    EXPECT_NE(run({"ls"}).out.find("until death"), std::string::npos) << run({"ls"}).out;
+    const json claim = json::parse(run({"ls", "--json"}).out)["resources"][0]["claims"][0];
+    EXPECT_EQ(claim["state"], "live");
+    EXPECT_TRUE(claim["ttl_left_ms"].is_null());
+    holders_.front()->kill(); // And the guard ends the command, which ends the hold.
+    EXPECT_EQ(run({"run", "-w", "20", "nightly", "true"}).status.code, 0);
+}
+
 TEST_F(ls_command, shows_holders_waiters_and_why_as_json) {
     hold({"--why", "the reason"}, "nightly");
     hold({"--slots", "3"}, std::string("p\xff"));

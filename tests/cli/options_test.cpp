@@ -85,8 +85,10 @@ TEST(wrong_usage, names_the_thing_and_the_remedy) {
               "run needs a command after the name; for instance: holdfast run NAME -- true");
     EXPECT_EQ(refusal({"run", "--ttl", "5", "N", "x"}),
               "--ttl '5' is no duration; write it with a unit, such as 10s, 1.5m or 250ms");
-    EXPECT_EQ(refusal({"run", "--ttl", "999ms", "N", "x"}), "--ttl '999ms' must be from 1s to 24h");
-    EXPECT_EQ(refusal({"run", "--ttl", "25h", "N", "x"}), "--ttl '25h' must be from 1s to 24h");
+    EXPECT_EQ(refusal({"run", "--ttl", "999ms", "N", "x"}),
+              "--ttl '999ms' must be from 1s to 24h, or until-death");
+    EXPECT_EQ(refusal({"run", "--ttl", "25h", "N", "x"}),
+              "--ttl '25h' must be from 1s to 24h, or until-death");
     EXPECT_EQ(refusal({"run", "-w", "5s", "N", "x"}),
               "-w '5s' must be seconds without a unit, such as 10 or 0.5");
     EXPECT_EQ(refusal({"run", "-E", "256", "N", "x"}), "-E '256' must be a number from 0 to 255");

@@ -243,6 +243,18 @@ TEST_P(faces, time_outs_of_any_size_are_taken) {
     EXPECT_EQ(in_line(by, fresh()), 0U);
 }
 
+TEST_P(faces, a_hold_until_death_is_had_from_a_store_that_notices_deaths_and_refused_by_others) {
+    auto store = here().connect();
+    const bool takes_it = store->traits().until_death;
+    const auto connected = core::client::adopt(std::move(store), "test:", {.ttl = until_death});
+    ASSERT_EQ(connected.has_value(), takes_it);
+    if (!takes_it) {
+        EXPECT_EQ(connected.error().code(), errc::config);
+        EXPECT_NE(connected.error().message().find("until_death"), std::string::npos);
+        EXPECT_NE(connected.error().message().find("local:"), std::string::npos);
+    }
+}
+
 TEST_P(faces, a_level_that_the_store_cannot_give_is_refused) {
     auto engine = here().connect();
     const level given = engine->traits().gives;

@@ -15,6 +15,18 @@ TEST(lease, counts_from_before_the_request_less_drift_and_margin) {
     EXPECT_EQ(deadline_of(at(100s), 10s), at(100s + 9900ms - 2ms));
 }
 
+TEST(lease, until_death_there_is_no_deadline_but_an_end) {
+    lease under_test;
+    under_test.start(deadline_of(at(100s), until_death));
+    EXPECT_EQ(under_test.remaining(at(200s)), until_death);
+    EXPECT_EQ(under_test.remaining(instant::max() - 1ns), until_death);
+    EXPECT_TRUE(under_test.extend(at(300s), deadline_of(at(300s), until_death)));
+    EXPECT_EQ(under_test.remaining(at(400s)), until_death);
+    under_test.end();
+    EXPECT_EQ(under_test.remaining(at(400s)), 0s);
+    EXPECT_FALSE(under_test.extend(at(500s), deadline_of(at(500s), until_death)));
+}
+
 TEST(lease, has_what_is_left_until_the_deadline_and_nothing_after_it) {
     lease under_test;
     under_test.start(at(10s));

@@ -39,7 +39,7 @@ BUGS = {
         "",
     ),
 }
-TESTS = {"stepping": "*stepping*", "storm": "*crash*"}
+TESTS = {"stepping": "*stepping*", "storm": "every/crash*"}
 
 
 def copy_tree(into: pathlib.Path) -> None:

@@ -126,7 +126,7 @@ TEST_F(forked, a_child_that_lives_on_does_not_keep_its_dead_parents_hold) {
         // Nothing of the test's own store may be used here: this is a new process as far as Holdfast is
         // concerned.
         execl(LOCAL_WORKER, LOCAL_WORKER, "forking_hold", folder_.path().c_str(), "name",
-              std::to_string(alive[1]).c_str(), nullptr);
+              std::to_string(alive[1]).c_str(), "60000", nullptr);
         _exit(127);
     }
     close(alive[1]);

@@ -31,8 +31,10 @@ class holder {
   public:
     holder(const std::string& folder, const std::string& name, std::chrono::milliseconds ttl,
            const std::string& how = "hold")
-        : process_({LOCAL_WORKER, how, folder, name, std::to_string(ttl.count())},
-                   {.out = redirect::pipe(), .input_pipe = true}) {}
+        : holder({LOCAL_WORKER, how, folder, name, std::to_string(ttl.count())}) {}
+    /// A worker in another way of holding.
+    explicit holder(std::vector<std::string> argv, process_options how = {})
+        : process_(std::move(argv), with_pipes(std::move(how))) {}
 
     /// Waits until it holds; its token, 0 if it does not.
     std::uint64_t token() {
@@ -47,6 +49,11 @@ class holder {
     child_process& process() { return process_; }
 
   private:
+    static process_options with_pipes(process_options how) {
+        how.out = redirect::pipe();
+        how.input_pipe = true;
+        return how;
+    }
     child_process process_;
 };
 

@@ -5,10 +5,11 @@
 //                                                       mutex
 //   hold FOLDER NAME TTL_MS                             prints "held TOKEN", and after a line of input
 //   "released" or the
-//                                                       error's message
+//                                                       error's message; TTL_MS 0: until death
 //   hold-later FOLDER NAME TTL_MS                       the same without a thread, see options::threads_later
-//   hold-many FOLDER COUNT                              holds "name 0" to "name COUNT-1" and prints "held";
-//   after
+//   hold-exec FOLDER NAME TTL_MS                        the same, but becomes another program then, which sleeps
+//   hold-dump FOLDER NAME TTL_MS MB                     the same with so much in memory, but dumps core then
+//   hold-many FOLDER COUNT                              holds "name 0" to "name COUNT-1" and prints "held"; after
 //                                                       "I" prints the instant and releases "name I"
 //   lines FOLDER                                        makes lines of every kind, prints "ready" and waits
 //   probe FOLDER                                        uses what lines has made, bounded; prints "fine", or
@@ -16,17 +17,19 @@
 //   change_over FOLDER SEMAPHORE PERMITS NAME           holds a permit, prints "held TOKEN"; after a line of
 //   input
 //                                                       releases it, locks the mutex and prints "held TOKEN"
-//   forking_hold FOLDER NAME FD                         holds, forks a child that lives on, writes the
+//   forking_hold FOLDER NAME FD TTL_MS                  holds, forks a child that lives on, writes the
 //   child's pid to the
 //                                                       descriptor, and is killed
 #include <algorithm>
 #include <atomic>
 #include <csignal>
+#include <cstdlib>
 #include <iostream>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <holdfast/holdfast.hpp>
@@ -104,10 +107,13 @@ int hammer(const std::vector<std::string>& words) {
     return good.load() ? 0 : 1;
 }
 
+std::chrono::nanoseconds ttl_of(const std::string& ms) {
+    return ms == "0" ? until_death : milliseconds(std::stoi(ms));
+}
+
 int hold(const std::vector<std::string>& words) {
     const bool later = words[0] == "hold-later";
-    const auto locks =
-        connect("local:" + words[1], {.ttl = milliseconds(std::stoi(words[3])), .threads_later = later});
+    const auto locks = connect("local:" + words[1], {.ttl = ttl_of(words[3]), .threads_later = later});
     auto mutex = locks.mutex(words[2]);
     auto held = later ? mutex.try_acquire() : mutex.acquire();
     if (!held) {
@@ -117,6 +123,19 @@ int hold(const std::vector<std::string>& words) {
     std::cout << "held " << held->token().value() << std::endl;
     std::string line;
     std::getline(std::cin, line);
+    if (words[0] == "hold-exec") {
+        execlp("sleep", "sleep", "600", nullptr);
+        return 1;
+    }
+    if (words[0] == "hold-dump") {
+        const std::vector<char> memory(std::stoul(words[4]) << 20, 'x');
+        const rlimit any{RLIM_INFINITY, RLIM_INFINITY};
+        if (setrlimit(RLIMIT_CORE, &any) != 0 || chdir(words[1].c_str()) != 0) {
+            return 1;
+        }
+        std::cout << "dumping " << memory.size() << std::endl;
+        std::abort();
+    }
     const auto released = held->release();
     std::cout << (released ? "released" : released.error().message()) << std::endl;
     return 0;
@@ -209,7 +228,7 @@ int change_over(const std::vector<std::string>& words) {
 }
 
 int forking_hold(const std::vector<std::string>& words) {
-    const auto locks = connect("local:" + words[1], {.ttl = std::chrono::seconds(60)});
+    const auto locks = connect("local:" + words[1], {.ttl = ttl_of(words[4])});
     auto held = locks.mutex(words[2]).acquire();
     if (!held) {
         return 1;
@@ -236,7 +255,9 @@ int main(int argc, char** argv) {
         if (words.size() == 7 && words[0] == "hammer") {
             return hammer(words);
         }
-        if (words.size() == 4 && (words[0] == "hold" || words[0] == "hold-later")) {
+        if ((words.size() == 4 &&
+             (words[0] == "hold" || words[0] == "hold-later" || words[0] == "hold-exec")) ||
+            (words.size() == 5 && words[0] == "hold-dump")) {
             return hold(words);
         }
         if (words.size() == 2 && words[0] == "lines") {
@@ -251,7 +272,7 @@ int main(int argc, char** argv) {
         if (words.size() == 5 && words[0] == "change_over") {
             return change_over(words);
         }
-        if (words.size() == 4 && words[0] == "forking_hold") {
+        if (words.size() == 5 && words[0] == "forking_hold") {
             return forking_hold(words);
         }
     } catch (const std::exception& failure) {
