@@ -68,24 +68,36 @@ struct sharing {
     bool by_group = false;
 };
 
+std::atomic<std::uint32_t> pretended_magic{0};
+
 const char* foreign_file_system(int fd) noexcept {
     struct statfs where {};
     if (fstatfs(fd, &where) != 0) {
         return nullptr;
     }
+    const std::uint32_t pretended = pretended_magic.load();
     struct known {
         std::uint32_t magic;
         const char* name;
     };
-    constexpr std::array<known, 8> network{{{0x6969, "NFS"},
-                                            {0x517B, "SMB"},
-                                            {0xFF534D42, "CIFS"},
-                                            {0xFE534D42, "SMB"},
-                                            {0x65735546, "FUSE"},
-                                            {0x00C36400, "Ceph"},
-                                            {0x5346414F, "AFS"},
-                                            {0x01021997, "9P"}}};
-    const auto magic = static_cast<std::uint32_t>(where.f_type);
+    constexpr std::array<known, 17> network{{{0x6969, "NFS"},
+                                             {0x517B, "SMB"},
+                                             {0xFF534D42, "CIFS"},
+                                             {0xFE534D42, "SMB"},
+                                             {0x65735546, "FUSE"},
+                                             {0x00C36400, "Ceph"},
+                                             {0x5346414F, "AFS"},
+                                             {0x6B414653, "AFS"},
+                                             {0x01021997, "9P"},
+                                             {0x73757245, "Coda"},
+                                             {0x564C, "NCP"},
+                                             {0x0BD00BD0, "Lustre"},
+                                             {0x47504653, "GPFS"},
+                                             {0x01161970, "GFS2"},
+                                             {0x7461636F, "OCFS2"},
+                                             {0x19830326, "BeeGFS"},
+                                             {0x786F4256, "a VirtualBox shared folder"}}};
+    const auto magic = pretended != 0 ? pretended : static_cast<std::uint32_t>(where.f_type);
     const auto* found =
         std::find_if(network.begin(), network.end(), [&](const known& k) { return k.magic == magic; });
     return found == network.end() ? nullptr : found->name;
@@ -246,6 +258,10 @@ result<int> open_folder(const std::string& folder, bool is_default) {
 }
 
 } // namespace
+
+void pretend_file_system(std::uint32_t magic) noexcept {
+    pretended_magic.store(magic);
+}
 
 void pretend_no_tmpfile(bool pretend) noexcept {
     tmpfile_missing.store(pretend);

@@ -51,6 +51,9 @@ result<std::shared_ptr<segment>> open_segment(const std::string& path, instant g
 /// For tests: behave as if the folder's file system could not make a file without a name.
 void pretend_no_tmpfile(bool pretend) noexcept;
 
+/// For tests: take every folder for one on a file system of this magic number; 0: as it is.
+void pretend_file_system(std::uint32_t magic) noexcept;
+
 /// This boot's id, as 128 bits. Tests replace it to see a reboot.
 std::array<std::uint64_t, 2> boot_id();
 std::array<std::uint64_t, 2> boot_id_of_kernel();

@@ -134,6 +134,71 @@ TEST_F(folder_rules, a_folder_that_everybody_may_write_to_is_refused) {
     EXPECT_FALSE(std::filesystem::exists(file()));
 }
 
+TEST_F(folder_rules, a_network_file_system_is_refused_by_name) {
+    // As linux/magic.h and the sources of those that are not in it have them.
+    const std::vector<std::pair<std::uint32_t, std::string>> known{
+        {0x6969, "NFS"},           {0x517B, "SMB"},      {0xFF534D42, "CIFS"},  {0xFE534D42, "SMB"},
+        {0x65735546, "FUSE"},      {0x00C36400, "Ceph"}, {0x5346414F, "AFS"},   {0x6B414653, "AFS"},
+        {0x01021997, "9P"},        {0x73757245, "Coda"}, {0x564C, "NCP"},       {0x0BD00BD0, "Lustre"},
+        {0x47504653, "GPFS"},      {0x01161970, "GFS2"}, {0x7461636F, "OCFS2"}, {0x19830326, "BeeGFS"},
+        {0x786F4256, "VirtualBox"}};
+    for (const auto& [magic, name] : known) {
+        local::pretend_file_system(magic);
+        EXPECT_THAT(refusal(), AllOf(HasSubstr(folder()), HasSubstr(name), HasSubstr("local disk")));
+        EXPECT_FALSE(std::filesystem::exists(file()));
+    }
+    local::pretend_file_system(0xEF53); // ext4
+    EXPECT_TRUE(open());
+    local::pretend_file_system(0);
+}
+
+TEST_F(folder_rules, users_of_a_group_share_the_locks_of_its_folder) {
+    constexpr gid_t group = 12345;
+    if (geteuid() != 0) {
+        GTEST_SKIP() << "only root can be two users";
+    }
+    // Where others can get at it: neither the build nor the test's own folder need be such a place.
+    const temp_dir outside("holdfast-group");
+    ASSERT_EQ(chmod(outside.path().c_str(), 0755), 0);
+    const std::string worker = outside / "worker";
+    std::filesystem::copy_file(LOCAL_WORKER, worker);
+    const std::string shared = outside / "shared";
+    std::filesystem::create_directory(shared);
+    ASSERT_EQ(chown(shared.c_str(), 0, group), 0);
+    ASSERT_EQ(chmod(shared.c_str(), 0770), 0);
+    const auto as_user = [&](uid_t user) {
+        process_options how;
+        how.uid = user;
+        how.gid = group;
+        return std::make_unique<holder>(std::vector<std::string>{worker, "hold", shared, "name", "600000"},
+                                        how);
+    };
+    const auto ann = as_user(12346);
+    const auto token = ann->token();
+    if (token == 0 &&
+        run_process({"setpriv", "--reuid=12346", "--clear-groups", worker}, patience).status.code == 127) {
+        GTEST_SKIP() << outside.path() << " cannot be reached by other users";
+    }
+    ASSERT_NE(token, 0U);
+    const auto bob = as_user(12347);
+    const auto root = connect("local:" + shared);
+    EXPECT_TRUE(wait_for([&] { return claims_in(root, "name") == 2; }, patience));
+    struct stat seen {};
+    ASSERT_EQ(stat((shared + "/" + local::segment_file).c_str(), &seen), 0);
+    EXPECT_EQ(seen.st_gid, group);
+    EXPECT_EQ(seen.st_mode & 07777, 0660U);
+    ann->process().kill(); // Its death is noticed by somebody who may not even send it a signal.
+    EXPECT_GT(bob->token(), token);
+    EXPECT_EQ(bob->release(), "released");
+    holder stranger({worker, "hold", shared, "name", "600000"}, [] {
+        process_options how;
+        how.uid = 12348;
+        how.gid = 12348;
+        return how;
+    }());
+    EXPECT_EQ(stranger.token(), 0U);
+}
+
 TEST_F(folder_rules, a_segment_that_others_may_write_to_is_refused) {
     make_segment();
     ASSERT_EQ(chmod(file().c_str(), 0666), 0);

@@ -4,6 +4,7 @@
 #include "local/support.hpp"
 
 #include <csignal>
+#include <set>
 
 #include <gmock/gmock.h>
 
@@ -251,6 +252,46 @@ TEST_F(processes, under_load_never_hold_at_once) {
         ASSERT_TRUE(status);
         EXPECT_TRUE(status->ok());
     }
+    EXPECT_THAT(violations(notes.holds({}), 1), IsEmpty());
+    EXPECT_THAT(left_overs(folder()), IsEmpty());
+}
+
+TEST_F(processes, sixty_four_on_one_store_never_hold_at_once_and_are_all_served) {
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+    constexpr int count = 16; // Each of them needs the memory of many.
+#else
+    constexpr int count = 64;
+#endif
+    const auto file = (folder_ / "journal").string();
+    const journal notes(file);
+    std::vector<std::unique_ptr<child_process>> workers;
+    for (int i = 0; i < count; ++i) {
+        workers.push_back(std::make_unique<child_process>(
+            std::vector<std::string>{LOCAL_WORKER, "hammer", folder(), file, "name", "0", "600000", "1"},
+            process_options{.out = redirect::pipe(), .input_pipe = true}));
+    }
+    for (auto& each : workers) {
+        ASSERT_TRUE(each->read_line(60s));
+    }
+    std::set<std::int64_t> served;
+    EXPECT_TRUE(wait_for(
+        [&] {
+            for (const auto& each : notes.holds({})) {
+                served.insert(each.pid);
+            }
+            return served.size() == count;
+        },
+        60s))
+        << served.size() << " of them held it";
+    for (auto& each : workers) {
+        each->close_input();
+    }
+    for (auto& each : workers) {
+        const auto status = each->wait(60s);
+        ASSERT_TRUE(status) << "a worker hangs";
+        EXPECT_TRUE(status->ok());
+    }
+    ASSERT_LE(notes.used(), journal::room());
     EXPECT_THAT(violations(notes.holds({}), 1), IsEmpty());
     EXPECT_THAT(left_overs(folder()), IsEmpty());
 }
