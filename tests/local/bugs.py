@@ -4,7 +4,7 @@
     bugs.py [--build FOLDER] [NAME...]
 
 Works on a copy of the tree. A bug counts as caught when the stepping test and the storm of random kills both
-fail with it; both must pass without. Takes about two minutes a bug. docs/kills.md says what was found.
+fail with it; both must pass without, and one bug is for the stepping test alone. Takes about two minutes a bug. docs/kills.md says what was found.
 """
 import argparse
 import os
@@ -15,30 +15,38 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-# name, file, what stands there, what the bug makes of it. Each stands there exactly once.
+# Name: file, and pairs of what stands there and what the bug makes of it. Each stands there exactly once.
 BUGS = {
     "repair_grants_nobody": (
         "src/local/line.cpp",
-        "        after.grant();\n        switch",
-        "        if (wanted) {\n            after.grant();\n        }\n        switch",
+        ("        after.grant();\n        switch",
+         "        if (wanted) {\n            after.grant();\n        }\n        switch"),
     ),
     "token_of_the_dead_again": (
         "src/local/line.cpp",
-        "        after.counter = before.counter + 1;",
-        "        after.counter = before.counter + (purged ? 0 : 1);",
+        ("        after.counter = before.counter + 1;",
+         "        after.counter = before.counter + (purged ? 0 : 1);"),
     ),
     "hand_over_in_two_steps": (
         "src/local/hand_over.cpp",
-        "        done = at.word.compare_exchange_strong(seen, sole_word(head.counter, next));",
-        "        at.word.store(free_word(head.counter));\n"
-        "        at.word.store(sole_word(head.counter, next));\n        done = true;",
+        ("        done = at.word.compare_exchange_strong(seen, sole_word(head.counter, next));",
+         "        at.word.store(free_word(head.counter));\n"
+         "        at.word.store(sole_word(head.counter, next));\n        done = true;"),
+        ("        done = at.word.compare_exchange_strong(seen, line_word(head.counter + 1, index));",
+         "        at.word.store(free_word(head.counter));\n"
+         "        at.word.store(line_word(head.counter + 1, index));\n        done = true;"),
+    ),
+    "the_dead_live_on": (
+        "src/local/line.cpp",
+        ("        const bool living = pulse_of(each).living();", "        const bool living = true;"),
     ),
     "place_taken_without_sweeping": (
         "src/local/seat.cpp",
-        "    if (!sweep(in, slot_index, owner_of(slot_index, generation))) {\n        return false;\n    }\n",
-        "",
+        ("    if (!sweep(in, slot_index, owner_of(slot_index, generation))) {\n        return false;\n    }\n", ""),
     ),
 }
+# In a storm those who wait take the claims of the dead out of the line long before anybody gets their place.
+NOT_BY_STORM = {"place_taken_without_sweeping"}
 TESTS = {"stepping": "*stepping*", "storm": "every/crash*"}
 
 
@@ -94,23 +102,28 @@ def main() -> int:
     for name in asked.names or ["no_bug", *BUGS]:
         copy_tree(asked.build)
         if name != "no_bug":
-            file, there, bug = BUGS[name]
+            file, *edits = BUGS[name]
             text = (asked.build / file).read_text()
-            if text.count(there) != 1:
-                print(f"{name}: {file} is not any more what the bug was written for", file=sys.stderr)
-                return 1
-            (asked.build / file).write_text(text.replace(there, bug))
+            for there, bug in edits:
+                if text.count(there) != 1:
+                    print(f"{name}: {file} is not any more what the bug was written for", file=sys.stderr)
+                    return 1
+                text = text.replace(there, bug)
+            (asked.build / file).write_text(text)
         if not build(asked.build):
             return 1
         for test, which in TESTS.items():
             good, says = passes(asked.build, which)
+            if test == "storm" and name in NOT_BY_STORM:
+                print(f"{name}: storm: {'passes, as may be' if good else says}", flush=True)
+                continue
             expected = good == (name == "no_bug")
             print(f"{name}: {test}: {'passes' if good else says}{'' if expected else '  <-- NOT AS EXPECTED'}",
                   flush=True)
             if not expected:
                 missed.append(f"{name} by {test}")
     copy_tree(asked.build)
-    print("missed: " + ", ".join(missed) if missed else "every bug was caught by both")
+    print("missed: " + ", ".join(missed) if missed else "every bug was caught")
     return 1 if missed else 0
 
 
