@@ -1,5 +1,7 @@
 #include "cli/child_environment.hpp"
 
+#include <holdfast/types.hpp>
+
 #include "cli/store_identity.hpp"
 
 namespace holdfast::cli {

@@ -5,6 +5,7 @@
 
 #include "core/factory.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <ctime>
@@ -27,7 +28,10 @@ class patient_claim final : public claim_events {
                         .weight = lock_capacity,
                         .capacity = lock_capacity}) {}
     void on_waiting() noexcept override {}
-    void on_granted(token) noexcept override { granted = true; }
+    void on_granted(token) noexcept override {
+        granted = true;
+        place.notify();
+    }
     void on_refused(error) noexcept override {}
     void on_renewed(instant) noexcept override {}
     void on_lost(loss_reason) noexcept override {}
@@ -71,8 +75,8 @@ class late_timer : public ::testing::Test {
 
 /// How long a waiting thread, held up for so long, waits after it went on before it holds; nothing when the
 /// machine was so slow that this shows nothing.
-std::optional<std::chrono::nanoseconds> patience_after(store_session& session, instant lease_ends,
-                                                       std::chrono::nanoseconds held_up) {
+std::optional<std::chrono::nanoseconds> patience_after(const local::segment& in, store_session& session,
+                                                       instant lease_ends, std::chrono::nanoseconds held_up) {
     hold_up_ns = held_up.count();
     was_held_up = false;
     const auto claim = std::make_shared<patient_claim>(3);
@@ -91,12 +95,22 @@ std::optional<std::chrono::nanoseconds> patience_after(store_session& session, i
             std::this_thread::sleep_for(10ms);
         }
     });
+    // It has decided how long to sleep, and nobody else sleeps in a cell here.
+    const auto& cells = in.data().cells;
+    EXPECT_TRUE(wait_for(
+        [&] {
+            return claim->granted.load() || std::any_of(cells.begin(), cells.end(), [](const auto& each) {
+                       return (each.futex.load() & local::cell::asleep) != 0;
+                   });
+        },
+        patience));
     pthread_kill(waiter.native_handle(), SIGUSR2);
     const bool in_time = now(clock_source::monotonic) < lease_ends;
-    EXPECT_TRUE(wait_for([] { return was_held_up.load(); }, patience));
+    // One that holds already may have ended before the signal came.
+    EXPECT_TRUE(wait_for([&] { return was_held_up.load() || claim->granted.load(); }, patience));
     const instant went_on = now(clock_source::monotonic);
     waiter.join();
-    if (!in_time || expired.load()) {
+    if (!in_time || !was_held_up.load() || expired.load()) {
         return std::nullopt;
     }
     EXPECT_TRUE(claim->granted.load());
@@ -111,11 +125,12 @@ TEST_F(late_timer, of_a_waiting_thread_grants_a_third_of_a_ttl_more) {
     struct sigaction before {};
     how.sa_handler = hold_up;
     ASSERT_EQ(sigaction(SIGUSR2, &how, &before), 0);
+    const auto memory = local::open_segment(folder_.path().string(), soon()).value();
     std::optional<std::chrono::nanoseconds> waited;
     for (int turn = 0; turn < 5 && !waited; ++turn) {
         const auto impatient = store_->open({.id = {3}, .ttl = ttl, .who = {}}, soon()).value();
         hold();
-        waited = patience_after(*impatient, expires_, held_up);
+        waited = patience_after(*memory, *impatient, expires_, held_up);
     }
     sigaction(SIGUSR2, &before, nullptr);
     ASSERT_TRUE(waited) << "the machine is too slow to show anything";
