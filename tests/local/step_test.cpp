@@ -21,11 +21,7 @@ namespace {
 using namespace std::chrono_literals;
 using ::testing::IsEmpty;
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-constexpr auto time_to_spare = 3s; // Each instruction of ours is ten by now.
-#else
 constexpr auto time_to_spare = 8s;
-#endif
 
 class told_claim final : public claim_events {
   public:
@@ -239,7 +235,7 @@ void stepping::kill_at_every_point() {
     for (std::size_t after = shared_out ? std::stoul(share) % stride : 0; after < end; after += stride) {
         points.push_back(after);
     }
-    if (asked == nullptr) { // A slow machine, or a sanitizer, takes fewer of them, from everywhere.
+    if (asked == nullptr) { // A slow machine takes fewer of them, from everywhere.
         std::shuffle(points.begin(), points.end(), random);
     }
     const auto begun = std::chrono::steady_clock::now();

@@ -1,25 +1,25 @@
 // A process that uses the local store, for the tests to start, stop and kill.
 //
-//   hammer FOLDER JOURNAL NAME PERMITS TTL_MS THREADS   acquires and releases until its standard input ends;
-//   PERMITS 0: a
-//                                                       mutex
-//   hold FOLDER NAME TTL_MS                             prints "held TOKEN", and after a line of input
-//   "released" or the
-//                                                       error's message; TTL_MS 0: until death
-//   hold-later FOLDER NAME TTL_MS                       the same without a thread, see options::threads_later
-//   hold-exec FOLDER NAME TTL_MS                        the same, but becomes another program then, which sleeps
-//   hold-dump FOLDER NAME TTL_MS MB                     the same with so much in memory, but dumps core then
-//   hold-many FOLDER COUNT                              holds "name 0" to "name COUNT-1" and prints "held"; after
-//                                                       "I" prints the instant and releases "name I"
-//   lines FOLDER                                        makes lines of every kind, prints "ready" and waits
-//   probe FOLDER                                        uses what lines has made, bounded; prints "fine", or
-//                                                       "refused" and why
-//   change_over FOLDER SEMAPHORE PERMITS NAME           holds a permit, prints "held TOKEN"; after a line of
-//   input
-//                                                       releases it, locks the mutex and prints "held TOKEN"
-//   forking_hold FOLDER NAME FD TTL_MS                  holds, forks a child that lives on, writes the
-//   child's pid to the
-//                                                       descriptor, and is killed
+//   hammer FOLDER JOURNAL NAME PERMITS TTL_MS THREADS
+//     acquires and releases until its standard input ends; PERMITS 0: a mutex
+//   hold FOLDER NAME TTL_MS
+//     prints "held TOKEN", and after a line of input "released" or the error's message; TTL_MS 0: until death
+//   hold-later FOLDER NAME TTL_MS
+//     the same without a thread, see options::threads_later
+//   hold-exec FOLDER NAME TTL_MS
+//     the same, but becomes another program then, which sleeps
+//   hold-dump FOLDER NAME TTL_MS MB
+//     the same with so much in memory, but dumps core then
+//   hold-many FOLDER COUNT
+//     holds "name 0" to "name COUNT-1" and prints "held"; after "I" prints the instant and releases "name I"
+//   lines FOLDER
+//     makes lines of every kind, prints "ready" and waits
+//   probe FOLDER
+//     uses what lines has made, bounded; prints "fine", or "refused" and why
+//   change_over FOLDER SEMAPHORE PERMITS NAME
+//     holds a permit, prints "held TOKEN"; after a line of input releases it, locks the mutex and prints that
+//   forking_hold FOLDER NAME FD TTL_MS
+//     holds, forks a child that lives on, writes the child's pid to the descriptor, and is killed
 #include <algorithm>
 #include <atomic>
 #include <csignal>
