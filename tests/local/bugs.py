@@ -4,7 +4,8 @@
     bugs.py [--build FOLDER] [NAME...]
 
 Works on a copy of the tree. A bug counts as caught when the stepping test and the storm of random kills both
-fail with it; both must pass without, and one bug is for the stepping test alone. Takes about two minutes a bug. docs/kills.md says what was found.
+fail with it; both must pass without, and one bug is for the stepping test alone. Takes about two minutes a bug.
+docs/kills.md says what was found.
 """
 import argparse
 import os
