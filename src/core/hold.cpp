@@ -291,17 +291,19 @@ instant hold::begin_release() noexcept {
         end_here(phase::removed);
         return release_by_ = owner_->now();
     }
+    bool was_lost = false;
     {
         const latch_guard locked(guard_);
         end_here(phase::removing);
         removal_failure_.reset();
+        was_lost = lost_before_release_ != loss_reason::none;
     }
     place.reset();
     owner_->engine().remove(shared_from_this());
     // After a loss there is nothing to wait for: whatever is left of it in the store is taken away in the
     // background.
     release_by_ = owner_->now();
-    if (lost_before_release_ == loss_reason::none) {
+    if (!was_lost) {
         release_by_ += owner_->terms().release_timeout;
     }
     return release_by_;
@@ -333,13 +335,15 @@ result<void> hold::finish_release() noexcept {
     std::optional<error> failure;
     std::shared_ptr<event_queue> events; // Ends here, on the caller's thread, and outside the lock.
     bool confirmed = false;
-    bool gone = false; // Or lost by the store's own word.
+    bool gone = false;                // Or lost by the store's own word.
+    auto lost_by = loss_reason::none; // From here on an answer of the store that comes late may change it.
     {
         const latch_guard locked(guard_);
         confirmed = phase_ == phase::removed;
         gone = gone_ || confirmed;
         failure = removal_failure_;
-        if (lost_before_release_ == loss_reason::none) {
+        lost_by = lost_before_release_;
+        if (lost_by == loss_reason::none) {
             tell_end(event::kind::released, loss_reason::none);
         }
         events.swap(events_);
@@ -348,10 +352,10 @@ result<void> hold::finish_release() noexcept {
         owner->remove_later(shared_from_this());
     }
     const nanoseconds left = std::max(store_end() - owner->now(), nanoseconds::zero());
-    if (lost_before_release_ != loss_reason::none) {
-        const std::string lost = name + " had been lost (" + std::string(to_string(lost_before_release_)) +
-                                 ") before it was released";
-        gone = gone || lost_before_release_ != loss_reason::expired;
+    if (lost_by != loss_reason::none) {
+        const std::string lost =
+            name + " had been lost (" + std::string(to_string(lost_by)) + ") before it was released";
+        gone = gone || lost_by != loss_reason::expired;
         return gone ? error(errc::lost, lost) : error(errc::lost, lost, left);
     }
     if (confirmed) {

@@ -35,15 +35,24 @@ struct with_asio : ::testing::Test {
     locks connect() { return locks(core::client::adopt(engine.connect(), "memory:", {.ttl = 10s}).value()); }
 };
 
-/// A context's executor that says how much was posted to it.
+/// A context's executor that says how much was posted to it, and how many still keep it busy.
 class noting_executor {
   public:
-    noting_executor(asio::io_context& to, std::atomic<int>& posted)
-        : to_(to.get_executor()), posted_(&posted) {}
+    struct notes {
+        std::atomic<int> posted{0};
+        std::atomic<int> working{0}; ///< Lowered when the context is not touched any more.
+    };
+    noting_executor(asio::io_context& to, notes& into) : to_(to.get_executor()), notes_(&into) {}
 
     asio::io_context& context() const noexcept { return to_.context(); }
-    void on_work_started() const noexcept { to_.on_work_started(); }
-    void on_work_finished() const noexcept { to_.on_work_finished(); }
+    void on_work_started() const noexcept {
+        ++notes_->working;
+        to_.on_work_started();
+    }
+    void on_work_finished() const noexcept {
+        to_.on_work_finished();
+        --notes_->working;
+    }
     template <typename Function, typename Allocator>
     void dispatch(Function&& what, const Allocator& with) const {
         post(std::forward<Function>(what), with);
@@ -55,13 +64,13 @@ class noting_executor {
     template <typename Function, typename Allocator>
     void post(Function&& what, const Allocator& with) const {
         to_.post(std::forward<Function>(what), with);
-        ++*posted_;
+        ++notes_->posted;
     }
     bool operator==(const noting_executor&) const noexcept = default;
 
   private:
     asio::io_context::executor_type to_;
-    std::atomic<int>* posted_;
+    notes* notes_;
 };
 
 asio::awaitable<void> work(mutex face, int& done, bool& elsewhere, std::thread::id here) {
@@ -121,12 +130,12 @@ TEST_F(with_asio, a_hold_whose_handler_never_runs_is_released) {
     auto pool = connect().mutex("n");
     {
         asio::io_context gone;
-        std::atomic<int> posted{0};
-        async_acquire(pool, {}, asio::bind_executor(noting_executor(gone, posted), [](const result<held>&) {
+        noting_executor::notes notes;
+        async_acquire(pool, {}, asio::bind_executor(noting_executor(gone, notes), [](const result<held>&) {
                           FAIL() << "never run";
                       }));
         // As of any Asio operation: the context must be there for as long as somebody may post to it.
-        ASSERT_TRUE(wait_for([&] { return posted == 1; }, 15s));
+        ASSERT_TRUE(wait_for([&] { return notes.posted == 1 && notes.working == 0; }, 15s));
         EXPECT_EQ(engine.claims_in("n"), 1U);
     }
     EXPECT_TRUE(wait_for([&] { return engine.claims_in("n") == 0; }, 15s));
