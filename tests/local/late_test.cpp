@@ -42,11 +42,15 @@ class patient_claim final : public claim_events {
 
 /// Keeps the thread that it interrupts from going on for so long.
 std::atomic<std::int64_t> hold_up_ns{0};
+std::atomic<std::int64_t> went_on_ns{0};
 std::atomic<bool> was_held_up{false};
 void hold_up(int) {
     const std::int64_t ns = hold_up_ns.load();
     const timespec pause{.tv_sec = ns / 1'000'000'000, .tv_nsec = ns % 1'000'000'000};
     nanosleep(&pause, nullptr);
+    timespec then{};
+    clock_gettime(CLOCK_MONOTONIC, &then);
+    went_on_ns = std::int64_t{then.tv_sec} * 1'000'000'000 + then.tv_nsec;
     was_held_up = true;
 }
 
@@ -108,13 +112,12 @@ std::optional<std::chrono::nanoseconds> patience_after(const local::segment& in,
     const bool in_time = now(clock_source::monotonic) < lease_ends;
     // One that holds already may have ended before the signal came.
     EXPECT_TRUE(wait_for([&] { return was_held_up.load() || claim->granted.load(); }, patience));
-    const instant went_on = now(clock_source::monotonic);
     waiter.join();
     if (!in_time || !was_held_up.load() || expired.load()) {
         return std::nullopt;
     }
     EXPECT_TRUE(claim->granted.load());
-    return granted_at - went_on;
+    return granted_at - instant(std::chrono::nanoseconds(went_on_ns.load()));
 }
 
 TEST_F(late_timer, of_a_waiting_thread_grants_a_third_of_a_ttl_more) {
@@ -133,8 +136,10 @@ TEST_F(late_timer, of_a_waiting_thread_grants_a_third_of_a_ttl_more) {
         waited = patience_after(*memory, *impatient, expires_, held_up);
     }
     sigaction(SIGUSR2, &before, nullptr);
-    ASSERT_TRUE(waited) << "the machine is too slow to show anything";
-    EXPECT_GE(*waited, ttl / 3 - 200ms) << "measured from a moment after it went on";
+    if (!waited) {
+        GTEST_SKIP() << "the machine is too slow to show anything";
+    }
+    EXPECT_GE(*waited, ttl / 3);
 }
 
 TEST_F(late_timer, of_the_stores_own_thread_grants_a_third_of_a_ttl_more) {
@@ -163,8 +168,13 @@ TEST_F(late_timer, of_the_stores_own_thread_grants_a_third_of_a_ttl_more) {
     EXPECT_EQ(look_again, at + ttl / 3);
     turn(look_again - 1ns, 0ns);
     EXPECT_FALSE(claim->granted.load());
-    turn(look_again, 0ns);
-    EXPECT_TRUE(claim->granted.load());
+    // The line may be in the hands of the holder's own store at that moment: then the next turn does it.
+    EXPECT_TRUE(wait_for(
+        [&] {
+            turn(look_again, 0ns);
+            return claim->granted.load();
+        },
+        patience));
 }
 
 TEST_F(late_timer, in_time_nobody_waits_any_longer) {
