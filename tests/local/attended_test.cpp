@@ -1,8 +1,6 @@
 // Claims that no thread drives are looked after by the store's own thread.
 #include "local/support.hpp"
 
-#include "core/factory.hpp"
-
 namespace holdfast::testing {
 namespace {
 
@@ -30,10 +28,7 @@ class noted_claim final : public claim_events {
 class undriven : public ::testing::Test {
   protected:
     void SetUp() override {
-        core::store_config config;
-        config.url.scheme = "local";
-        config.url.path = folder_.path().string();
-        store_ = core::make_store(config).value();
+        store_ = local_store(folder_.path().string());
         session_ = open(60s);
     }
     std::shared_ptr<store_session> open(std::chrono::nanoseconds ttl) {

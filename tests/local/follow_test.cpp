@@ -3,8 +3,6 @@
 
 #include <malloc.h>
 
-#include "core/factory.hpp"
-
 namespace holdfast::testing {
 namespace {
 
@@ -67,12 +65,7 @@ class follow : public ::testing::Test {
         session_ = open(*store_, 60s);
         neighbour_ = open(*other_, 60s);
     }
-    std::unique_ptr<store> connect() {
-        core::store_config config;
-        config.url.scheme = "local";
-        config.url.path = folder_.path().string();
-        return core::make_store(config).value();
-    }
+    std::unique_ptr<store> connect() { return local_store(folder_.path().string()); }
     static std::shared_ptr<store_session> open(store& in, std::chrono::nanoseconds ttl) {
         return in.open({.id = {7}, .ttl = ttl, .who = {}}, soon()).value();
     }

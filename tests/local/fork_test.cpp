@@ -1,8 +1,6 @@
 // What a forked child inherits is dead in it, and stays whole for the parent.
 #include "local/support.hpp"
 
-#include "core/factory.hpp"
-
 #include <algorithm>
 #include <csignal>
 
@@ -44,10 +42,7 @@ class silent_claim final : public claim_events {
 class forked : public ::testing::Test {
   protected:
     void SetUp() override {
-        core::store_config config;
-        config.url.scheme = "local";
-        config.url.path = folder_.path().string();
-        store_ = core::make_store(config).value();
+        store_ = local_store(folder_.path().string());
         session_ = store_->open({.id = {1}, .ttl = 10s, .who = {}}, soon()).value();
     }
     std::shared_ptr<silent_claim> claim_number(std::uint64_t number) {

@@ -3,8 +3,6 @@
 #include "local/session.hpp"
 #include "local/support.hpp"
 
-#include "core/factory.hpp"
-
 #include <algorithm>
 #include <atomic>
 #include <csignal>
@@ -56,12 +54,7 @@ void hold_up(int) {
 
 class late_timer : public ::testing::Test {
   protected:
-    void SetUp() override {
-        core::store_config config;
-        config.url.scheme = "local";
-        config.url.path = folder_.path().string();
-        store_ = core::make_store(config).value();
-    }
+    void SetUp() override { store_ = local_store(folder_.path().string()); }
     /// Somebody holds whom nobody renews; his lease is over at expires_.
     void hold() {
         holder_ = store_->open({.id = {1}, .ttl = holders_ttl, .who = {}}, soon()).value();

@@ -1,8 +1,6 @@
 // What happens at the limits: a clear refusal, and nothing half-held.
 #include "local/support.hpp"
 
-#include "core/factory.hpp"
-
 #include <atomic>
 #include <thread>
 
@@ -19,12 +17,7 @@ class limits : public ::testing::Test {
   protected:
     std::string folder() const { return folder_.path().string(); }
     std::string url() const { return "local:" + folder(); }
-    std::unique_ptr<store> make_store() const {
-        core::store_config config;
-        config.url.scheme = "local";
-        config.url.path = folder();
-        return core::make_store(config).value();
-    }
+    std::unique_ptr<store> make_store() const { return local_store(folder()); }
 
     /// Acquires and releases as many names as there is room for; how many that were.
     std::uint32_t use_every_name() const {

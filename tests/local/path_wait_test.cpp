@@ -2,8 +2,6 @@
 // store's.
 #include "local/support.hpp"
 
-#include "core/factory.hpp"
-
 #include <array>
 #include <future>
 
@@ -43,12 +41,7 @@ class path_wait : public ::testing::Test {
         held_.token = ours_->try_acquire(held_.ticket).value();
         ASSERT_NE(held_.token, 0U);
     }
-    std::unique_ptr<store> connect() {
-        core::store_config config;
-        config.url.scheme = "local";
-        config.url.path = folder_.path().string();
-        return core::make_store(config).value();
-    }
+    std::unique_ptr<store> connect() { return local_store(folder_.path().string()); }
     static std::shared_ptr<store_session> open(store& in, std::chrono::nanoseconds ttl) {
         return in.open({.id = {7}, .ttl = ttl, .who = {}}, soon()).value();
     }

@@ -1,8 +1,6 @@
 // A second process may keep a session from ending with its own: store_session::second_life().
 #include "local/support.hpp"
 
-#include "core/factory.hpp"
-
 #include <thread>
 
 #include <linux/futex.h>
@@ -107,10 +105,7 @@ TEST_F(second_life, the_lease_ends_it_whoever_lives) {
 }
 
 TEST_F(second_life, the_place_of_the_word_is_told) {
-    core::store_config config;
-    config.url.scheme = "local";
-    config.url.path = folder_.path().string();
-    const auto engine = core::make_store(config).value();
+    const auto engine = local_store(folder_.path().string());
     session_request request{.id = {1}, .ttl = 60s, .who = {}};
     request.who.pid = getpid();
     const auto session = engine->open(request, soon()).value();

@@ -6,8 +6,6 @@
 #include "local/stepped.hpp"
 #include "local/support.hpp"
 
-#include "core/factory.hpp"
-
 #include <algorithm>
 #include <cstdlib>
 #include <random>
@@ -43,10 +41,7 @@ class told_claim final : public claim_events {
 class stepping : public ::testing::TestWithParam<std::string> {
   protected:
     void SetUp() override {
-        core::store_config config;
-        config.url.scheme = "local";
-        config.url.path = folder_.path().string();
-        store_ = core::make_store(config).value();
+        store_ = local_store(folder_.path().string());
         session_ = open(6);
         session_->remove(stand()); // The name is known from the start.
         memory_ = local::open_segment(folder_.path().string(), soon()).value();

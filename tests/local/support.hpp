@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 #include <holdfast/holdfast.hpp>
 
+#include "core/factory.hpp"
 #include "local/folder.hpp"
 #include "local/line.hpp"
 #include "local/pools.hpp"
@@ -24,6 +25,14 @@ inline constexpr std::chrono::milliseconds patience{20000};
 
 inline instant soon() {
     return now(clock_source::monotonic) + patience;
+}
+
+/// The store of this folder, as connect() makes it.
+inline std::unique_ptr<store> local_store(const std::string& folder) {
+    core::store_config config;
+    config.url.scheme = "local";
+    config.url.path = folder;
+    return core::make_store(config).value();
 }
 
 /// A worker that holds a name until it is told to release; see worker.cpp.

@@ -1,7 +1,6 @@
 // Many claims that no thread drives: found by their pokes, without a thread each and without looking at all.
 #include "local/support.hpp"
 
-#include "core/factory.hpp"
 #include "local/futex.hpp"
 
 #include <algorithm>
@@ -48,13 +47,6 @@ class timed_claim final : public claim_events {
     std::atomic<loss_reason> lost{loss_reason::none};
 };
 
-std::unique_ptr<store> make_store(const std::string& folder) {
-    core::store_config config;
-    config.url.scheme = "local";
-    config.url.path = folder;
-    return core::make_store(config).value();
-}
-
 std::shared_ptr<timed_claim> stand(store_session& in, const std::string& name, std::uint64_t number) {
     auto made = std::make_shared<timed_claim>(name, number);
     in.append(made, false);
@@ -77,7 +69,7 @@ TEST(undriven_many, ten_thousand_claims_on_as_many_names_are_granted_by_pokes_an
     child_process other({LOCAL_WORKER, "hold-many", folder.path().string(), std::to_string(many_names)},
                         {.out = redirect::pipe(), .input_pipe = true});
     ASSERT_EQ(other.read_line(60s).value_or(""), "held");
-    const auto engine = make_store(folder.path().string());
+    const auto engine = local_store(folder.path().string());
     const auto session = engine->open({.id = {9}, .ttl = 600s, .who = {}}, soon()).value();
     std::vector<std::shared_ptr<timed_claim>> claims;
     claims.reserve(many_names);
@@ -127,7 +119,7 @@ TEST(undriven_many, ten_thousand_claims_on_as_many_names_are_granted_by_pokes_an
 
 TEST(undriven_many, a_thousand_claims_on_one_name_are_served_in_order) {
     const temp_dir folder("holdfast-long");
-    const auto engine = make_store(folder.path().string());
+    const auto engine = local_store(folder.path().string());
     const auto session = engine->open({.id = {9}, .ttl = 600s, .who = {}}, soon()).value();
     std::vector<std::shared_ptr<timed_claim>> line;
     for (std::size_t i = 0; i < long_line; ++i) {
@@ -154,8 +146,8 @@ TEST(undriven_many, a_thousand_claims_on_one_name_are_served_in_order) {
 TEST(undriven_many, more_sessions_ahead_than_one_wait_can_name_are_all_noticed) {
     const temp_dir folder("holdfast-ahead");
     const std::size_t others = 200;
-    const auto engine = make_store(folder.path().string());
-    const auto owners = make_store(folder.path().string());
+    const auto engine = local_store(folder.path().string());
+    const auto owners = local_store(folder.path().string());
     std::vector<std::shared_ptr<store_session>> sessions;
     std::vector<std::shared_ptr<timed_claim>> held;
     for (std::size_t i = 0; i < others; ++i) {
@@ -184,7 +176,7 @@ TEST(undriven_many, a_waiting_claim_on_a_kernel_without_futex_waitv_is_served_al
     {
         holder victim(folder.path().string(), "name", 60s);
         ASSERT_NE(victim.token(), 0U);
-        const auto engine = make_store(folder.path().string());
+        const auto engine = local_store(folder.path().string());
         const auto session = engine->open({.id = {9}, .ttl = 600s, .who = {}}, soon()).value();
         const auto next = stand(*session, "name", 1);
         victim.process().kill();
