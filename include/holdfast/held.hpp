@@ -88,10 +88,11 @@ class held {
     /// the store has no such place, and once released. Valid while the hold is.
     std::optional<life_word> second_life() const;
 
-    /// Ends the hold. One round trip at most, within options::release_timeout.
-    /// Errors: lost (it had ended before; nothing of anybody else's was touched), unavailable or
-    /// unknown_outcome (the store did not confirm; it is tried again in the background, and ends by itself
-    /// within ends_in()). Afterwards the object is empty.
+    /// Ends the hold. One round trip, within options::release_timeout; on Redis it is repeated for as long
+    /// where the connection breaks, as a second removal does no harm. Errors: lost (it had ended before;
+    /// nothing of anybody else's was touched), unavailable or unknown_outcome (the store did not confirm; it
+    /// is tried again in the background, and ends by itself within ends_in()). Afterwards the object is
+    /// empty.
     result<void> release();
 
   private:

@@ -92,6 +92,7 @@ result<std::shared_ptr<client>> client::connect(std::string_view url, const opti
     try {
         auto engine = make_store({.url = std::move(*parsed),
                                   .op_timeout = how.op_timeout,
+                                  .release_timeout = how.release_timeout,
                                   .ttl = how.ttl,
                                   .ca_file = how.ca_file,
                                   .cert_file = how.cert_file,

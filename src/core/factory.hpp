@@ -32,6 +32,7 @@ struct store_url {
 struct store_config {
     store_url url;
     std::chrono::nanoseconds op_timeout{};
+    std::chrono::nanoseconds release_timeout{};
     std::chrono::nanoseconds ttl{};
     std::string ca_file;
     std::string cert_file;

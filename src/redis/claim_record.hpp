@@ -31,8 +31,11 @@ struct session::record {
     std::shared_ptr<claim_events> entry; ///< While it is carried.
     phase at = phase::gone;
     bool only_if_free = false;
-    bool left_holding = false; ///< It held when its removal was sent.
-    unsigned appends = 0;      ///< How often append() was called.
+    bool left_holding = false;               ///< It held when its removal was sent.
+    bool may_be_removed = false;             ///< A removal was sent, and nobody knows what came of it.
+    instant remove_until{};                  ///< Until then a removal that failed is sent again,
+    std::chrono::nanoseconds remove_pause{}; ///< after so long.
+    unsigned appends = 0;                    ///< How often append() was called.
     instant asked_at{};
     instant leased_at{}; ///< When the newest confirmed lease was asked for.
     std::optional<loop::timer> next_poll;

@@ -18,6 +18,9 @@ namespace {
 
 // An append that reached the server this much later than it was asked for has a lease that began later, too.
 constexpr milliseconds noticeable{1};
+// Between two repetitions of a removal; the first follows at once.
+constexpr milliseconds first_pause{10};
+constexpr milliseconds longest_pause{500};
 
 } // namespace
 
@@ -232,8 +235,15 @@ void session::remove(std::shared_ptr<claim_events> entry) {
 void session::begin_remove(const std::shared_ptr<claim_events>& entry) {
     const record_ptr of = record_for(entry);
     of->left_holding = of->at == phase::holding;
+    of->may_be_removed = false;
+    of->remove_until = boottime() + std::max(engine_->where.op_timeout, engine_->where.release_timeout);
+    of->remove_pause = {};
     set_phase(*of, phase::removing);
-    ask(of, {.what = purpose::remove, .give_up = time_limit()});
+    send_remove(of);
+}
+
+void session::send_remove(const record_ptr& of) {
+    ask(of, {.what = purpose::remove, .give_up = std::min(time_limit(), of->remove_until)});
 }
 
 void session::remove_answered(const record_ptr& of, const result<reply>& outcome) {
@@ -242,8 +252,8 @@ void session::remove_answered(const record_ptr& of, const result<reply>& outcome
     }
     if (outcome && !outcome->is_error()) {
         // Only the first removal of a hold can tell: a repeated one finds what the one before has done.
-        const bool had_ended =
-            of->left_holding && outcome->type == reply::kind::integer && outcome->integer == 0;
+        const bool had_ended = of->left_holding && !of->may_be_removed &&
+                               outcome->type == reply::kind::integer && outcome->integer == 0;
         tell(of, [had_ended](claim_events& entry) {
             entry.on_removed(had_ended ? result<void>(error(errc::lost, "it had ended before"))
                                        : result<void>());
@@ -251,9 +261,43 @@ void session::remove_answered(const record_ptr& of, const result<reply>& outcome
         forget(of);
         return;
     }
+    if (remove_again(of, outcome)) {
+        return;
+    }
     const error why = outcome ? error_of(*outcome, engine_->where) : outcome.error();
     tell(of, [&why](claim_events& entry) { entry.on_removed(why); });
     forget(of); // A repeated remove() makes it known again; without one nobody would ever forget it.
+}
+
+// A removal may be repeated: whatever of the claim is gone stays gone. So a connection that broke under it
+// leaves no doubt while another can be had. Whether it is worth the wait for a server that cannot be reached,
+// or does not write just now, is another matter: only who held has something to give back.
+bool session::remove_again(const record_ptr& of, const result<reply>& outcome) {
+    bool worth = false;
+    if (outcome) {
+        of->remove_pause = std::max<nanoseconds>(of->remove_pause, first_pause);
+        worth = of->left_holding && (outcome->is_error("LOADING") || outcome->is_error("BUSY") ||
+                                     outcome->is_error("READONLY") || outcome->is_error("MASTERDOWN"));
+    } else if (outcome.error().code() == errc::unknown_outcome) {
+        of->may_be_removed = true;
+        worth = true;
+    } else {
+        worth = of->left_holding && outcome.error().code() == errc::unavailable;
+    }
+    const instant at = boottime() + of->remove_pause;
+    if (!worth || closed_ || at >= of->remove_until) {
+        return false;
+    }
+    // Not from here: the connection is about to be taken down.
+    of->remove_pause = std::clamp<nanoseconds>(2 * of->remove_pause, first_pause, longest_pause);
+    engine_->io->expect();
+    engine_->io->call_at(at, [self = shared_from_this(), of] {
+        self->engine_->io->settle();
+        if (of->at == phase::removing) {
+            self->send_remove(of);
+        }
+    });
+    return true;
 }
 
 void session::close(instant give_up) noexcept {

@@ -70,6 +70,8 @@ class session final : public store_session, public listener, public std::enable_
     void renew_together(std::vector<record_ptr> claims, instant give_up, const batch_ptr& all, bool whole);
     void renew_answered(const record_ptr& of, const reply& got, instant sent_at);
     void remove_answered(const record_ptr& of, const result<reply>& outcome);
+    void send_remove(const record_ptr& of);
+    bool remove_again(const record_ptr& of, const result<reply>& outcome);
     void subscribe();
     void subscribe_for(const record_ptr& of);
     void begin_remove(const std::shared_ptr<claim_events>& entry);

@@ -44,6 +44,7 @@ result<settings> settings::from(const core::store_config& config, const char* us
     made.cert_file = config.cert_file;
     made.key_file = config.key_file;
     made.op_timeout = config.op_timeout;
+    made.release_timeout = config.release_timeout;
     std::string database;
     if (url.scheme == "unix") {
         // In unix://run/r.sock the first folder stands where a host would.

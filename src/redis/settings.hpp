@@ -26,6 +26,7 @@ struct settings {
     std::string key_file;
     std::optional<level> assume; ///< What to take for granted where the server does not let us look.
     std::chrono::nanoseconds op_timeout{};
+    std::chrono::nanoseconds release_timeout{};
 
     /// "127.0.0.1:6379", "unix:/path" or "master 'm' of sentinel 127.0.0.1:26379", for messages.
     std::string shown() const;
