@@ -36,6 +36,7 @@ struct session::record {
     instant remove_until{};                  ///< Until then a removal that failed is sent again,
     std::chrono::nanoseconds remove_pause{}; ///< after so long.
     unsigned appends = 0;                    ///< How often append() was called.
+    std::uint64_t token = 0;                 ///< While it holds.
     instant asked_at{};
     instant leased_at{}; ///< When the newest confirmed lease was asked for.
     std::optional<loop::timer> next_poll;

@@ -2,6 +2,7 @@
 #include "claim_record.hpp"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "who.hpp"
@@ -20,6 +21,21 @@ constexpr milliseconds handing_over{1};
 // How many claims one script renews: few enough that nobody else waits noticeably for the server.
 constexpr std::size_t together = 64;
 
+// Of so many claims, those that need a look of their own; all of them when the script's reply makes no sense.
+std::vector<bool> others_among(std::size_t count, const reply& said) {
+    const auto is_place = [count](const reply& each) {
+        return each.type == reply::kind::integer && each.integer > 0 &&
+               static_cast<std::size_t>(each.integer) <= count;
+    };
+    const bool sound =
+        said.type == reply::kind::array && std::all_of(said.items.begin(), said.items.end(), is_place);
+    std::vector<bool> others(count, !sound);
+    for (std::size_t i = 0; sound && i < said.items.size(); ++i) {
+        others[static_cast<std::size_t>(said.items[i].integer) - 1] = true;
+    }
+    return others;
+}
+
 } // namespace
 
 result<renewal> session::renew(instant give_up) {
@@ -30,26 +46,26 @@ result<renewal> session::renew(instant give_up) {
         self->engine_->commands().request(
             {"SET", note_key(self->text_), self->note_, "PX", self->ttl_text_}, give_up,
             [self, all](const result<reply>& outcome, instant) { self->finish(all, outcome); });
-        const auto records = self->records_; // Events may change them.
-        std::vector<record_ptr> alike;
+        const auto records = self->records_;                      // Events may change them.
+        std::map<std::string_view, std::vector<record_ptr>> sole; // Holders of a whole name, by its capacity.
         for (const auto& [number, of] : records) {
             if (self->is_over(*of)) {
                 self->give_up(of);
             } else if (of->at == phase::waiting || of->at == phase::holding) {
                 ++all->left;
                 of->polling = true;
-                if (of->at == phase::holding && of->weight == of->capacity && !of->proposes) {
-                    alike.push_back(of);
-                } else {
+                if (of->at != phase::holding || of->weight != of->capacity || of->proposes) {
                     self->ask(of, {.what = purpose::renew, .give_up = give_up, .part_of = all});
+                } else if (auto& alike = sole[of->capacity];
+                           alike.emplace_back(of), alike.size() == together) {
+                    self->renew_together(std::exchange(alike, {}), give_up, all, false);
                 }
             }
-            if (alike.size() == together) {
-                self->renew_together(std::exchange(alike, {}), give_up, all, false);
-            }
         }
-        if (!alike.empty()) {
-            self->renew_together(std::move(alike), give_up, all, false);
+        for (auto& [capacity, alike] : sole) {
+            if (!alike.empty()) {
+                self->renew_together(std::move(alike), give_up, all, false);
+            }
         }
         self->finish(all, reply{});
     });
@@ -78,11 +94,16 @@ void session::renew_together(std::vector<record_ptr> claims, instant give_up, co
     std::vector<std::string_view> words{whole ? "EVAL" : "EVALSHA",
                                         whole ? renew_many_script.text : renew_many_script.sha1, keys};
     for (const record_ptr& of : claims) {
-        words.insert(words.end(), {of->gate, of->line});
+        words.emplace_back(of->gate);
     }
-    words.push_back(ttl_text_);
     for (const record_ptr& of : claims) {
-        words.push_back(of->id);
+        words.emplace_back(of->line);
+    }
+    words.insert(words.end(), {ttl_text_, claims.front()->capacity});
+    std::vector<std::string> heads;
+    heads.reserve(claims.size());
+    for (const record_ptr& of : claims) {
+        words.emplace_back(heads.emplace_back("holdfast " + of->id + " " + std::to_string(of->token) + " "));
     }
     engine_->commands().request(
         words, give_up,
@@ -92,16 +113,19 @@ void session::renew_together(std::vector<record_ptr> claims, instant give_up, co
                 self->renew_together(claims, give_up, all, true);
                 return;
             }
-            const bool told = outcome && outcome->items.size() == claims.size();
+            const std::vector<bool> others =
+                outcome ? others_among(claims.size(), *outcome) : std::vector<bool>(claims.size(), false);
             for (std::size_t i = 0; i < claims.size(); ++i) {
                 const record_ptr& of = claims[i];
-                if (told && outcome->items[i].integer > 0) {
-                    self->answered(of, {.what = purpose::renew, .part_of = all}, outcome->items[i], sent_at);
-                } else if (outcome) {
+                if (others[i] || (outcome && of->at != phase::holding)) {
                     ask_alone(*self, of, give_up, all);
-                } else {
-                    self->answered(of, {.what = purpose::renew, .part_of = all}, outcome, sent_at);
+                    continue;
                 }
+                reply still;
+                still.type = reply::kind::integer;
+                still.integer = static_cast<long long>(of->token);
+                self->answered(of, {.what = purpose::renew, .part_of = all},
+                               outcome ? result<reply>(std::move(still)) : outcome, sent_at);
             }
         });
 }

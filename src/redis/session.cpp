@@ -213,6 +213,7 @@ void session::append_answered(const record_ptr& of, const question& what, const 
 
 void session::grant(const record_ptr& of, std::uint64_t token) {
     set_phase(*of, phase::holding);
+    of->token = token;
     tell(of, [token](claim_events& entry) { entry.on_granted(holdfast::token(token)); });
 }
 

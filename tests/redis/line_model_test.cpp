@@ -133,6 +133,7 @@ class lock_step {
 
     void append();
     void renew();
+    void renew_with_another(const standing& who);
     void remove();
     void expire();
     void meddle();
@@ -155,6 +156,7 @@ class lock_step {
     model model_;
     std::uint32_t capacity_ = 1;
     int fresh_ = 0;
+    int renewals_ = 0;                  ///< Of several names at once.
     std::set<std::string> told_broken_; ///< Who shall hear of it from the next script.
 };
 
@@ -227,6 +229,9 @@ void lock_step::renew() {
     // The renewal of one exclusive holder is short: it does not even look at the line, because it grants
     // nothing.
     const bool sole = stood != nullptr && stood->holds && !stood->expired && stood->alone;
+    if (stood != nullptr && stood->holds && pick(2) == 0) {
+        return renew_with_another(*stood);
+    }
     const auto granted = sole ? std::vector<std::string>{} : model_.settle();
     stood = model_.find(me);
     const long long code = run_script(redis::renew_script, me, place, false);
@@ -242,6 +247,38 @@ void lock_step::renew() {
         EXPECT_LE(code, verdict::waiting);
     }
     check(granted, me);
+}
+
+// As one of several names at once: an exclusive holder is renewed, and nothing else is touched.
+void lock_step::renew_with_another(const standing& who) {
+    const bool other_token = pick(8) == 0;
+    const auto head = [](const std::string& of, long long token) {
+        return "holdfast " + of + " " + std::to_string(token) + " ";
+    };
+    const std::string second = gate_ + "2";
+    const std::string free = gate_ + "3";
+    const long long now_ms = std::stoll(redis_({"TIME"}).items[0].text) * 1'000;
+    const long long longer_ms = ttl_ms + 5'000 + 1'000 * ++renewals_; // So that it shows.
+    const std::string capacity = std::to_string(who.place.capacity);
+    redis_({"SET", second, head(id(30), 7) + std::to_string(now_ms + 9'000) + " " + capacity, "PX", "9000"});
+    const std::string before = redis_.text({"GET", gate_});
+    const reply got =
+        redis_({"EVALSHA", std::string(redis::renew_many_script.sha1), "6", gate_, second, free, line_,
+                redis::line_key(second), redis::line_key(free), std::to_string(longer_ms), capacity,
+                head(who.id, other_token ? who.token + 1 : who.token), head(id(30), 7), head(id(31), 8)});
+    ASSERT_EQ(got.type, reply::kind::array) << got.text;
+    std::vector<long long> others;
+    for (const reply& place : got.items) {
+        others.push_back(place.integer);
+    }
+    const bool renewed = !model_.foreign && who.alone && !who.expired && !other_token;
+    EXPECT_EQ(others, renewed ? std::vector<long long>({3}) : std::vector<long long>({1, 3}));
+    EXPECT_NE(redis_.text({"GET", gate_}) == before, renewed) << before;
+    EXPECT_GT(redis_.number({"PTTL", second}), longer_ms - 30'000);
+    EXPECT_LE(redis_.number({"PTTL", second}), longer_ms) << "nobody waits there: its end is exact";
+    EXPECT_EQ(redis_.number({"EXISTS", free}), 0) << "a renewal must not make anything anew";
+    redis_({"DEL", second});
+    check({}, "");
 }
 
 void lock_step::remove() {
@@ -488,8 +525,8 @@ TEST(line_script, agrees_with_the_model_over_random_histories) {
     redis_server server;
     raw_client commands(server.port());
     raw_client messages(server.port());
-    for (const script* code : {&redis::append_script, &redis::renew_script, &redis::remove_script,
-                               &redis::break_script, &redis::resize_script}) {
+    for (const script* code : {&redis::append_script, &redis::renew_script, &redis::renew_many_script,
+                               &redis::remove_script, &redis::break_script, &redis::resize_script}) {
         ASSERT_EQ(commands.text({"SCRIPT", "LOAD", std::string(code->text)}), code->sha1);
     }
     messages({"PSUBSCRIBE", "holdfast:*"});
