@@ -3,12 +3,14 @@
 #include "contract/world.hpp"
 
 #include <algorithm>
+#include <csignal>
 #include <map>
 #include <sstream>
 
 #include <holdfast/holdfast.hpp>
 
 #include "support/process.hpp"
+#include "support/shifted_clock.hpp"
 #include "support/wait_for.hpp"
 
 namespace holdfast::testing {
@@ -136,6 +138,66 @@ TEST_P(processes, a_holder_stopped_beyond_its_ttl_knows_on_resume_and_harms_nobo
     EXPECT_EQ(next.read_line(10s), "released");
     EXPECT_TRUE(other.mutex(fresh()).try_acquire_for(5s));
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) // Which no clock can be put in front of.
+/// A machine that is suspended: nothing on it runs, CLOCK_MONOTONIC stands still and CLOCK_BOOTTIME goes on.
+TEST_P(processes, a_holder_suspended_beyond_its_ttl_knows_at_its_first_check) {
+    if (GetParam().name == "local") {
+        GTEST_SKIP() << "its users share one machine: see the next test";
+    }
+    shifted_clock monotonic("monotonic");
+    child_process suspended(worker("check", 0, here().short_ttl()),
+                            {.env = monotonic.environment(), .out = redirect::pipe(), .input_pipe = true});
+    const auto first = suspended.read_line(15s).value_or("nothing");
+    ASSERT_EQ(first.substr(0, 5), "held ");
+    suspended.write_input("\n");
+    ASSERT_EQ(suspended.read_line(15s), "valid");
+    child_process next(worker("hold", 0, 10s), {.out = redirect::pipe(), .input_pipe = true});
+    const auto begun = now(clock_source::monotonic);
+    suspended.signal(SIGSTOP);
+    const auto second = next.read_line(20s).value_or("nothing");
+    ASSERT_EQ(second.substr(0, 5), "held ") << second;
+    EXPECT_GT(std::stoull(second.substr(5)), std::stoull(first.substr(5)));
+    // The first thing that it does afterwards is the check: no renewal can have told it, and no timer of
+    // CLOCK_MONOTONIC would.
+    suspended.write_input("\n");
+    monotonic.jump(begun - now(clock_source::monotonic));
+    suspended.signal(SIGCONT);
+    EXPECT_EQ(suspended.read_line(15s).value_or("nothing").substr(0, 5), "lost ");
+    suspended.close_input();
+    EXPECT_EQ(suspended.read_line(15s), "not released");
+    EXPECT_EQ(connect(here().url()).mutex(fresh()).try_acquire().error().code(), errc::busy);
+    next.write_input("\n");
+    EXPECT_EQ(next.read_line(15s), "released");
+}
+
+TEST_P(processes, of_a_machine_that_was_suspended_all_users_go_on_where_they_were) {
+    if (GetParam().name != "local") {
+        GTEST_SKIP() << "its users are on many machines: see the test before";
+    }
+    shifted_clock boottime("boottime");
+    const process_options on_it{.env = boottime.environment(), .out = redirect::pipe(), .input_pipe = true};
+    child_process holder(worker("check", 0, 10s), on_it);
+    ASSERT_EQ(holder.read_line(15s).value_or("nothing").substr(0, 5), "held ");
+    child_process next(worker("hold", 0, 10s), on_it);
+    const auto locks = connect(here().url());
+    ASSERT_TRUE(wait_for([&] { return locks.show(fresh()).value().claims.size() == 2; }, 15s));
+    boottime.jump(1h);
+    child_process late(worker("hold", 0, 10s), on_it); // It looks at the line as it is now, too.
+    ASSERT_TRUE(wait_for([&] { return locks.show(fresh()).value().claims.size() == 3; }, 15s));
+    holder.write_input("\n");
+    EXPECT_EQ(holder.read_line(15s), "valid");
+    EXPECT_FALSE(next.read_line(1500ms))
+        << "its lease was over before its holder could renew it"; // It looks every second.
+    holder.close_input();
+    EXPECT_EQ(holder.read_line(15s), "released");
+    for (child_process* each : {&next, &late}) {
+        EXPECT_EQ(each->read_line(15s).value_or("nothing").substr(0, 5), "held ");
+        each->write_input("\n");
+        EXPECT_EQ(each->read_line(15s), "released");
+    }
+}
+#endif
 
 std::vector<world_maker> real_worlds() {
     auto worlds = all_worlds();

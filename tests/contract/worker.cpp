@@ -4,6 +4,10 @@
 //   RELEASED TOKEN" worker hold  URL NAME PERMITS TTL_MS                 "held TOKEN", then "lost REASON", or
 //   "released" after a line
 //                                                        on standard input
+//   worker check URL NAME PERMITS TTL_MS                 "held TOKEN", then after every line on standard
+//   input what
+//                                                        an inline check says, "valid" or "lost REASON", and
+//                                                        at its end "released" or "not released"
 // Times are nanoseconds on CLOCK_BOOTTIME, which all processes of the machine share.
 #include <cstdio>
 #include <iostream>
@@ -90,15 +94,31 @@ int hold(const request& what) {
     return 0;
 }
 
+int check(const request& what) {
+    const auto locks = holdfast::connect(what.url, {.ttl = what.ttl});
+    auto held = acquire(locks, what).value();
+    std::cout << "held " << held.token().value() << std::endl;
+    for (std::string line; std::getline(std::cin, line);) {
+        const bool valid = held.valid_for() > 0s;
+        std::cout << (valid ? "valid" : "lost " + std::string(holdfast::to_string(held.reason())))
+                  << std::endl;
+    }
+    std::cout << (held.release() ? "released" : "not released") << std::endl;
+    return 0;
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
     const std::vector<std::string> args(argv + 1, argv + argc);
     if (args.size() < 5) {
-        std::cerr << "worker turns|hold URL NAME PERMITS TTL_MS [THREADS TURNS]\n";
+        std::cerr << "worker turns|hold|check URL NAME PERMITS TTL_MS [THREADS TURNS]\n";
         return 64;
     }
     const request what{args[1], args[2], static_cast<std::uint32_t>(std::stoul(args[3])),
                        std::chrono::milliseconds(std::stol(args[4]))};
+    if (args[0] == "check") {
+        return check(what);
+    }
     return args[0] == "turns" ? take_turns(what, std::stoi(args.at(5)), std::stoi(args.at(6))) : hold(what);
 }

@@ -1,9 +1,11 @@
-// Loaded into a server by LD_PRELOAD: its wall clock is wrong by what stands in a file, in nanoseconds, as
-// eight bytes. The file is mapped, so that whoever writes to it makes the clock jump at once. The monotonic
-// clocks stay as they are, and so do sleeps and timeouts.
+// Loaded into a process by LD_PRELOAD: one of its clocks is wrong by what stands in a file, in nanoseconds,
+// as eight bytes. The file is mapped, so that whoever writes to it makes the clock jump at once. The other
+// clocks stay as they are, and so do sleeps and timeouts. HOLDFAST_CLOCK says which one: "monotonic",
+// "boottime", or the wall clock.
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <ctime>
 
 #include <fcntl.h>
@@ -17,8 +19,19 @@ namespace {
 constexpr std::int64_t in_second = 1'000'000'000;
 
 std::atomic<std::int64_t>* offset_ns = nullptr; // Written before main, or by nobody.
+clockid_t shifted[2] = {CLOCK_REALTIME, CLOCK_REALTIME_COARSE};
+
+void choose_clock(const char* name) {
+    if (name != nullptr && std::strcmp(name, "monotonic") == 0) {
+        shifted[0] = CLOCK_MONOTONIC;
+        shifted[1] = CLOCK_MONOTONIC_COARSE;
+    } else if (name != nullptr && std::strcmp(name, "boottime") == 0) {
+        shifted[0] = shifted[1] = CLOCK_BOOTTIME;
+    }
+}
 
 __attribute__((constructor)) void find_offset() {
+    choose_clock(std::getenv("HOLDFAST_CLOCK"));
     const char* const path = std::getenv("HOLDFAST_CLOCK_FILE");
     const int fd = path == nullptr ? -1 : ::open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
@@ -34,11 +47,10 @@ __attribute__((constructor)) void find_offset() {
 /// The system call itself: asking the C library would end here again.
 int read_clock(clockid_t which, timespec* out) {
     const long outcome = ::syscall(SYS_clock_gettime, which, out);
-    const bool wall = which == CLOCK_REALTIME || which == CLOCK_REALTIME_COARSE;
-    if (outcome == 0 && wall && offset_ns != nullptr) {
-        const std::int64_t shifted = out->tv_sec * in_second + out->tv_nsec + offset_ns->load();
-        out->tv_sec = shifted / in_second;
-        out->tv_nsec = shifted % in_second;
+    if (outcome == 0 && (which == shifted[0] || which == shifted[1]) && offset_ns != nullptr) {
+        const std::int64_t wrong = out->tv_sec * in_second + out->tv_nsec + offset_ns->load();
+        out->tv_sec = wrong / in_second;
+        out->tv_nsec = wrong % in_second;
     }
     return static_cast<int>(outcome);
 }

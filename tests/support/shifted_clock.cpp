@@ -9,7 +9,7 @@
 
 namespace holdfast::testing {
 
-shifted_clock::shifted_clock() {
+shifted_clock::shifted_clock(std::string which) : which_(std::move(which)) {
     const auto failed = [] { throw std::system_error(errno, std::generic_category(), "the clock's file"); };
     const int fd = ::open((folder_ / "offset").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0) {
@@ -30,7 +30,9 @@ shifted_clock::~shifted_clock() {
 }
 
 std::vector<std::pair<std::string, std::string>> shifted_clock::environment() const {
-    return {{"LD_PRELOAD", HOLDFAST_CLOCK_SHIFT}, {"HOLDFAST_CLOCK_FILE", (folder_ / "offset").string()}};
+    return {{"LD_PRELOAD", HOLDFAST_CLOCK_SHIFT},
+            {"HOLDFAST_CLOCK", which_},
+            {"HOLDFAST_CLOCK_FILE", (folder_ / "offset").string()}};
 }
 
 } // namespace holdfast::testing

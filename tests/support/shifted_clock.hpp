@@ -1,7 +1,8 @@
 #pragma once
-// A wall clock that jumps, for servers that are started with its environment and for nobody else.
+// A clock that jumps, for processes that are started with its environment and for nobody else. Timers of the
+// kernel go on as if nothing had happened. A process with a sanitizer cannot be started so.
 //
-// Thread-safe. It must outlive the servers that were started with it.
+// Thread-safe. It must outlive the processes that were started with it.
 
 #include <atomic>
 #include <chrono>
@@ -16,8 +17,8 @@ namespace holdfast::testing {
 
 class shifted_clock {
   public:
-    /// Right as yet. Throws std::system_error.
-    shifted_clock();
+    /// "monotonic", "boottime" or "wall"; right as yet. Throws std::system_error.
+    explicit shifted_clock(std::string which = "wall");
     ~shifted_clock();
     shifted_clock(const shifted_clock&) = delete;
     shifted_clock& operator=(const shifted_clock&) = delete;
@@ -29,6 +30,7 @@ class shifted_clock {
     [[nodiscard]] std::chrono::nanoseconds offset() const { return std::chrono::nanoseconds(*offset_ns_); }
 
   private:
+    const std::string which_;
     temp_dir folder_{"holdfast-clock"};
     std::atomic<std::int64_t>* offset_ns_ = nullptr; ///< In the file, which they map as well.
 };
