@@ -5,7 +5,10 @@
 #include <ctime>
 #include <limits>
 #include <queue>
+#include <span>
 #include <system_error>
+#include <tuple>
+#include <utility>
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -42,7 +45,7 @@ journal::~journal() {
     munmap(content_, sizeof(content));
 }
 
-journal_entry* journal::begin(std::uint64_t token) {
+journal_entry* journal::begin(std::uint64_t token, std::uint32_t weight, std::uint32_t name) {
     const std::int64_t at = monotonic_ns();
     const std::uint64_t index = content_->used.fetch_add(1);
     if (index >= content::capacity) {
@@ -50,6 +53,8 @@ journal_entry* journal::begin(std::uint64_t token) {
     }
     journal_entry& entry = content_->entries[index];
     entry.pid.store(getpid());
+    entry.weight.store(weight);
+    entry.name.store(name);
     entry.start.store(at);
     entry.token.store(token); // The last: without it the entry does not count.
     return &entry;
@@ -77,7 +82,8 @@ std::vector<journal::hold> journal::holds(const std::map<pid_t, std::int64_t>& k
         if (entry.token.load() == 0) {
             continue;
         }
-        hold each{entry.pid.load(), entry.token.load(), entry.start.load(), entry.end.load()};
+        hold each{entry.pid.load(),   entry.weight.load(), entry.token.load(),
+                  entry.start.load(), entry.end.load(),    entry.name.load()};
         const auto killed = killed_at.find(static_cast<pid_t>(each.pid));
         const bool was_killed = killed != killed_at.end();
         if (each.end == 0) {
@@ -88,48 +94,75 @@ std::vector<journal::hold> journal::holds(const std::map<pid_t, std::int64_t>& k
         each.end = std::max(each.end, each.start);
         all.push_back(each);
     }
-    std::sort(all.begin(), all.end(), [](const hold& a, const hold& b) { return a.token < b.token; });
+    std::sort(all.begin(), all.end(), [](const hold& a, const hold& b) {
+        return std::tie(a.name, a.token) < std::tie(b.name, b.token);
+    });
     return all;
 }
 
-std::string violations(const std::vector<journal::hold>& holds, std::size_t capacity) {
+namespace {
+
+/// Of one name.
+std::string violations_of_one(std::span<const journal::hold> holds, std::uint64_t capacity) {
     const auto show = [](const journal::hold& each) {
-        return "[pid " + std::to_string(each.pid) + " token " + std::to_string(each.token) + " from " +
-               std::to_string(each.start) + " to " + std::to_string(each.end) + "]";
+        return "[pid " + std::to_string(each.pid) + " weight " + std::to_string(each.weight) + " token " +
+               std::to_string(each.token) + " from " + std::to_string(each.start) + " to " +
+               std::to_string(each.end) + "]";
     };
-    // By token: no later one may have ended before this one began. Several permits may be granted at once,
-    // and their holders run in any order.
-    std::int64_t latest_start = std::numeric_limits<std::int64_t>::min();
+    // By token: no later one may have ended before this one began, if either holds alone. Those who share may
+    // be granted at once, and run in any order.
     const journal::hold* latest = nullptr;
+    const journal::hold* latest_alone = nullptr;
+    const auto later = [](const journal::hold* than, const journal::hold& each) {
+        return than == nullptr || each.start > than->start ? &each : than;
+    };
     for (std::size_t i = 0; i < holds.size(); ++i) {
-        if (i > 0 && holds[i].token == holds[i - 1].token) {
-            return "one token twice: " + show(holds[i - 1]) + show(holds[i]);
+        const journal::hold& each = holds[i];
+        if (i > 0 && each.token == holds[i - 1].token) {
+            return "one token twice: " + show(holds[i - 1]) + show(each);
         }
-        if (capacity == 1 && latest != nullptr && holds[i].end < latest_start) {
-            return "tokens against time: " + show(*latest) + show(holds[i]);
+        const bool alone = each.weight == capacity;
+        const journal::hold* const before = alone ? latest : latest_alone;
+        if (before != nullptr && each.end < before->start) {
+            return "tokens against time: " + show(*before) + show(each);
         }
-        if (holds[i].start > latest_start) {
-            latest_start = holds[i].start;
-            latest = &holds[i];
-        }
+        latest = later(latest, each);
+        latest_alone = alone ? later(latest_alone, each) : latest_alone;
     }
     // By time: never more than the capacity at once.
-    std::vector<journal::hold> by_start = holds;
+    std::vector<journal::hold> by_start(holds.begin(), holds.end());
     std::sort(by_start.begin(), by_start.end(),
               [](const auto& a, const auto& b) { return a.start < b.start; });
-    std::priority_queue<std::int64_t, std::vector<std::int64_t>, std::greater<>> ends;
+    using ending = std::pair<std::int64_t, std::uint64_t>; // When, and what weight.
+    std::priority_queue<ending, std::vector<ending>, std::greater<>> endings;
+    std::uint64_t weight = 0;
     for (const journal::hold& each : by_start) {
-        while (!ends.empty() && ends.top() <= each.start) {
-            ends.pop();
+        while (!endings.empty() && endings.top().first <= each.start) {
+            weight -= endings.top().second;
+            endings.pop();
         }
         if (each.end > each.start) {
-            ends.push(each.end);
+            endings.emplace(each.end, each.weight);
+            weight += each.weight;
         }
-        if (ends.size() > capacity) {
-            return std::to_string(ends.size()) + " holds at once, the last: " + show(each);
+        if (weight > capacity) {
+            return std::to_string(endings.size()) + " holds at once, the last: " + show(each);
         }
     }
     return {};
+}
+
+} // namespace
+
+std::string violations(const std::vector<journal::hold>& holds, std::uint64_t capacity) {
+    std::string found;
+    for (auto first = holds.begin(); first != holds.end() && found.empty();) {
+        const auto last =
+            std::find_if(first, holds.end(), [&](const auto& each) { return each.name != first->name; });
+        found = violations_of_one({first, last}, capacity);
+        first = last;
+    }
+    return found;
 }
 
 } // namespace holdfast::testing

@@ -16,11 +16,12 @@ using namespace holdfast;
 
 class quiet_claim final : public claim_events {
   public:
-    quiet_claim(std::uint64_t number, const std::string& name)
+    quiet_claim(std::uint64_t number, const std::string& name, std::uint32_t weight = lock_capacity,
+                std::uint32_t capacity = lock_capacity)
         : claim_events({.name = resource_name::make(name).value(),
                         .id = {.session = {5}, .number = number},
-                        .weight = lock_capacity,
-                        .capacity = lock_capacity}) {}
+                        .weight = weight,
+                        .capacity = capacity}) {}
     void on_waiting() noexcept override {}
     void on_granted(token) noexcept override { given = true; }
     void on_refused(error) noexcept override {}
@@ -50,6 +51,29 @@ void mark() {
     raise(SIGSTOP);
 }
 
+/// Shared access and permits by a thread's own way in.
+int share(store_session& session, const std::string& scenario, const std::string& name) {
+    const bool permits = scenario.starts_with("permit");
+    const quiet_claim shape(1, name, permits ? 2 : 1, permits ? 3 : lock_capacity);
+    const auto fast = session.fast(shape.claim());
+    std::uint64_t ticket = 0;
+    // Others come to wait behind us, or somebody else holds beside us, or nobody does.
+    const bool only_release = scenario.find("_leaves") != std::string::npos;
+    if (only_release && fast->try_acquire(ticket).value() == 0) {
+        return 1;
+    }
+    mark();
+    const bool refused = scenario == "reader_refused"; // One who wants to hold alone waits before us.
+    if (!only_release && (fast->try_acquire(ticket).value() == 0) != refused) {
+        return 1;
+    }
+    if (!refused && !fast->release(ticket)) {
+        return 1;
+    }
+    mark();
+    return 0;
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
@@ -66,6 +90,9 @@ int main(int argc, char** argv) {
         return 0;
     }
     auto session = open(*engine);
+    if (scenario.starts_with("reader") || scenario.starts_with("permit")) {
+        return share(*session, scenario, argv[3]);
+    }
     const auto first = std::make_shared<quiet_claim>(1, argv[3]);
     if (scenario == "free") {
         const auto fast = session->fast(first->claim());
@@ -74,7 +101,7 @@ int main(int argc, char** argv) {
         static_cast<void>(fast->try_acquire(ticket));
         static_cast<void>(fast->release(ticket));
         mark();
-    } else if (scenario == "contended" || scenario == "repair") {
+    } else if (scenario == "contended" || scenario == "repair" || scenario == "writer_behind_reader") {
         mark(); // Somebody holds, or has died holding.
         session->append(first, false);
         mark();
@@ -87,7 +114,7 @@ int main(int argc, char** argv) {
             session->drive(*first, soon());
         }
         mark();
-    } else if (scenario == "granted_by_path") {
+    } else if (scenario == "granted_by_path" || scenario == "writer_after_reader") {
         const auto fast = session->fast(first->claim());
         mark(); // The same.
         std::uint64_t ticket = 0;

@@ -1,12 +1,14 @@
 #include "local/stepped.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 
 #include <linux/futex.h>
 #include <signal.h>
+#include <sys/personality.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -91,6 +93,7 @@ stepped::stepped(std::vector<std::string> argv) {
     words.push_back(nullptr);
     pid_ = fork();
     if (pid_ == 0) {
+        personality(ADDR_NO_RANDOMIZE); // One run's addresses are to be found again in the next one.
         ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
         execv(words[0], words.data());
         _exit(127);
@@ -108,6 +111,35 @@ bool stepped::to_mark() {
 bool stepped::step() {
     ptrace(PTRACE_SINGLESTEP, pid_, nullptr, nullptr);
     return stops_with(SIGTRAP);
+}
+
+std::uintptr_t stepped::at() const {
+#if defined(__x86_64__)
+    return static_cast<std::uintptr_t>(ptrace(PTRACE_PEEKUSER, pid_, offsetof(user, regs.rip), nullptr));
+#else
+    return 0;
+#endif
+}
+
+bool stepped::run_to([[maybe_unused]] std::uintptr_t instruction, [[maybe_unused]] std::size_t times) {
+#if defined(__x86_64__)
+    constexpr std::size_t address_register = offsetof(user, u_debugreg);
+    constexpr std::size_t control_register = offsetof(user, u_debugreg) + 7 * sizeof(user::u_debugreg[0]);
+    constexpr unsigned long first_one_on_execution = 1;
+    if (ptrace(PTRACE_POKEUSER, pid_, address_register, instruction) != 0 ||
+        ptrace(PTRACE_POKEUSER, pid_, control_register, first_one_on_execution) != 0) {
+        return false;
+    }
+    bool there = true;
+    for (std::size_t time = 0; time < times && there; ++time) {
+        ptrace(PTRACE_CONT, pid_, nullptr, nullptr);
+        there = stops_with(SIGTRAP) && at() == instruction;
+    }
+    ptrace(PTRACE_POKEUSER, pid_, control_register, 0UL);
+    return there;
+#else
+    return false;
+#endif
 }
 
 bool stepped::was_system_call() const {

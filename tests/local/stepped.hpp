@@ -56,6 +56,13 @@ class stepped {
     bool to_mark();
     /// One instruction. false: it has come to its next mark.
     bool step();
+    /// Whether it stands still somewhere, and has not ended.
+    bool is_there() const { return !gone_; }
+    /// The address of the next instruction; 0 where we cannot tell.
+    std::uintptr_t at() const;
+    /// Lets it run until it has come to this instruction so many times, by a breakpoint of the processor's
+    /// that its other threads do not have. false: not possible here, or it has come to its next mark before.
+    bool run_to(std::uintptr_t instruction, std::size_t times);
     /// Whether that was a system call. Where we cannot tell it may have been one: true.
     bool was_system_call() const;
     /// What the kernel will find in the list of life words when the process ends; see life.hpp.

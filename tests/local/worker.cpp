@@ -1,11 +1,14 @@
 // A process that uses the local store, for the tests to start, stop and kill.
 //
 //   hammer FOLDER JOURNAL NAME PERMITS TTL_MS THREADS
-//     acquires and releases until its standard input ends; PERMITS 0: a mutex
+//     acquires and releases until its standard input ends; PERMITS 0: a mutex, "rw": a shared mutex, read by
+//     most
 //   hold FOLDER NAME TTL_MS
 //     prints "held TOKEN", and after a line of input "released" or the error's message; TTL_MS 0: until death
 //   hold-later FOLDER NAME TTL_MS
 //     the same without a thread, see options::threads_later
+//   hold-shared FOLDER NAME TTL_MS
+//     the same as a reader, by its thread's own way in
 //   hold-exec FOLDER NAME TTL_MS
 //     the same, but becomes another program then, which sleeps
 //   hold-dump FOLDER NAME TTL_MS MB
@@ -24,7 +27,9 @@
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
+#include <functional>
 #include <iostream>
+#include <random>
 #include <string>
 #include <thread>
 #include <vector>
@@ -41,19 +46,46 @@ namespace {
 using namespace holdfast;
 using std::chrono::milliseconds;
 
-result<held> bounded(mutex& face) {
-    return face.try_acquire_for(milliseconds(5));
+/// What a worker hammers, in one shape of access: a try, a bounded wait and an unbounded one take different
+/// ways through the store.
+struct access {
+    std::uint32_t weight; ///< In the journal: of the capacity that the checker is told.
+    std::function<result<held>()> attempt;
+    std::function<result<held>()> bounded;
+    std::function<result<held>()> acquire;
+    std::uint32_t name = 0;
+};
+
+constexpr milliseconds short_wait{5};
+
+access exclusive(mutex face) {
+    return {testing::journal_capacity, [face]() mutable { return face.try_acquire(); },
+            [face]() mutable { return face.try_acquire_for(short_wait); },
+            [face]() mutable { return face.acquire(); }};
 }
-result<held> bounded(semaphore& face) {
-    return face.try_acquire_for(1, milliseconds(5));
+
+access writing(shared_mutex face) {
+    return {testing::journal_capacity, [face]() mutable { return face.try_acquire(); },
+            [face]() mutable { return face.try_acquire_for(short_wait); },
+            [face]() mutable { return face.acquire(); }};
+}
+
+access reading(shared_mutex face) {
+    return {1, [face]() mutable { return face.try_acquire_shared(); },
+            [face]() mutable { return face.try_acquire_shared_for(short_wait); },
+            [face]() mutable { return face.acquire_shared(); }};
+}
+
+access taking(semaphore face, std::uint32_t permits) {
+    return {permits, [face, permits]() mutable { return face.try_acquire(permits); },
+            [face, permits]() mutable { return face.try_acquire_for(permits, short_wait); },
+            [face, permits]() mutable { return face.acquire(permits); }};
 }
 
 /// False when something was refused that need not be. The loss of a session may be: a busy machine can keep a
 /// process from renewing one of some seconds in time.
-template <typename Face>
-bool one_turn(Face& face, testing::journal& notes, int turn, bool may_expire) {
-    // A try, a bounded wait and an unbounded one take different ways through the store.
-    auto held = turn % 16 == 0 ? face.try_acquire() : turn % 16 == 1 ? bounded(face) : face.acquire();
+bool one_turn(const access& way, testing::journal& notes, std::size_t turn, bool may_expire) {
+    auto held = turn % 16 == 0 ? way.attempt() : turn % 16 == 1 ? way.bounded() : way.acquire();
     if (!held) {
         const errc code = held.error().code();
         const bool expected =
@@ -63,7 +95,7 @@ bool one_turn(Face& face, testing::journal& notes, int turn, bool may_expire) {
         }
         return expected;
     }
-    auto* note = notes.begin(held->token().value());
+    auto* note = notes.begin(held->token().value(), way.weight, way.name);
     if (turn % 64 == 0) {
         std::this_thread::sleep_for(milliseconds(1));
     }
@@ -76,21 +108,45 @@ bool one_turn(Face& face, testing::journal& notes, int turn, bool may_expire) {
     return true;
 }
 
+/// What a thread of a worker does at each of its turns.
+std::function<access(std::size_t turn)> ways_in(const locks& on, const std::string& name,
+                                                const std::string& permits) {
+    if (permits == "names") {
+        // So many that most of what a dead process has left is found by nobody before its place is taken.
+        return [=, random = std::mt19937(std::random_device{}())](std::size_t) mutable {
+            const auto which = static_cast<std::uint32_t>(random() % 3000);
+            access way = exclusive(on.mutex(name + " " + std::to_string(which)));
+            way.name = which;
+            return way;
+        };
+    }
+    std::vector<access> ways;
+    if (permits == "0") {
+        ways = {exclusive(on.mutex(name))};
+    } else if (permits == "rw") {
+        const auto face = on.shared_mutex(name);
+        ways = {reading(face), writing(face), reading(face)};
+    } else { // A way in is for one number of permits, and each face has its own.
+        const auto all = static_cast<std::uint32_t>(std::stoul(permits));
+        const auto some = [&](std::uint32_t wanted) { return taking(on.semaphore(name, all), wanted); };
+        ways = {some(1), some(std::min(2U, all)), some(all)};
+    }
+    // An odd number of them, so that each is tried, is bounded and waits in turn.
+    return [ways](std::size_t turn) { return ways[turn % ways.size()]; };
+}
+
 int hammer(const std::vector<std::string>& words) {
     const auto locks = connect("local:" + words[1], {.ttl = milliseconds(std::stoi(words[5]))});
     const bool may_expire = std::stoi(words[5]) < 600'000;
     testing::journal notes(words[2]);
-    const auto permits = static_cast<std::uint32_t>(std::stoul(words[4]));
     std::atomic<bool> stop{false};
     std::atomic<bool> good{true};
     std::vector<std::thread> threads;
     for (int i = 0; i < std::stoi(words[6]); ++i) {
         threads.emplace_back([&] {
-            auto mutex = locks.mutex(words[3]);
-            auto semaphore = locks.semaphore(words[3], std::max(permits, 1U));
-            for (int turn = 0; !stop.load() && good.load(); ++turn) {
-                if (!(permits == 0 ? one_turn(mutex, notes, turn, may_expire)
-                                   : one_turn(semaphore, notes, turn, may_expire))) {
+            const auto next = ways_in(locks, words[3], words[4]);
+            for (std::size_t turn = 0; !stop.load() && good.load(); ++turn) {
+                if (!one_turn(next(turn), notes, turn, may_expire)) {
                     good.store(false);
                 }
             }
@@ -111,11 +167,21 @@ std::chrono::nanoseconds ttl_of(const std::string& ms) {
     return ms == "0" ? until_death : milliseconds(std::stoi(ms));
 }
 
+/// The third acquisition of a face on is by its thread's own way in.
+result<held> acquire_shared(shared_mutex face) {
+    for (int turn = 0; turn < 3; ++turn) {
+        face.acquire_shared().value().release().value();
+    }
+    return face.acquire_shared();
+}
+
 int hold(const std::vector<std::string>& words) {
     const bool later = words[0] == "hold-later";
     const auto locks = connect("local:" + words[1], {.ttl = ttl_of(words[3]), .threads_later = later});
     auto mutex = locks.mutex(words[2]);
-    auto held = later ? mutex.try_acquire() : mutex.acquire();
+    auto held = words[0] == "hold-shared" ? acquire_shared(locks.shared_mutex(words[2]))
+                : later                   ? mutex.try_acquire()
+                                          : mutex.acquire();
     if (!held) {
         std::cout << held.error().message() << std::endl;
         return 1;
@@ -255,8 +321,8 @@ int main(int argc, char** argv) {
         if (words.size() == 7 && words[0] == "hammer") {
             return hammer(words);
         }
-        if ((words.size() == 4 &&
-             (words[0] == "hold" || words[0] == "hold-later" || words[0] == "hold-exec")) ||
+        if ((words.size() == 4 && (words[0] == "hold" || words[0] == "hold-later" ||
+                                   words[0] == "hold-shared" || words[0] == "hold-exec")) ||
             (words.size() == 5 && words[0] == "hold-dump")) {
             return hold(words);
         }
