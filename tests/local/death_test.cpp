@@ -19,12 +19,16 @@ class deaths : public ::testing::Test {
     static constexpr auto long_lease = 600s;
     static std::string lease_ms() { return std::to_string(std::chrono::milliseconds(long_lease).count()); }
 
-    /// The holder's process in a PID namespace of its own; 0 where no such may be made here.
-    static std::vector<std::string> in_own_namespace(std::vector<std::string> argv) {
+    /// The holder's process in a PID namespace of its own, as its first; its threads are told by other
+    /// numbers the more others were there before.
+    static std::vector<std::string> in_own_namespace(const std::vector<std::string>& argv, int before = 0) {
         std::vector<std::string> command{"unshare", "--pid", "--fork", "--kill-child"};
         if (geteuid() != 0) {
             command.insert(command.end(), {"--user", "--map-root-user"});
         }
+        constexpr auto fork_and_become =
+            "n=$1; shift; while [ $n -gt 0 ]; do (:); n=$((n - 1)); done; exec \"$@\"";
+        command.insert(command.end(), {"sh", "-c", fork_and_become, "sh", std::to_string(before)});
         command.insert(command.end(), argv.begin(), argv.end());
         return command;
     }
@@ -59,6 +63,15 @@ TEST_F(deaths, of_one_in_another_pid_namespace_is_noticed_and_taken_for_nobody_e
     }
     const pid_t inside = child_of(victim.process().pid());
     ASSERT_GT(inside, 0);
+    {
+        // In whose namespace nobody has the number that the holder's thread has in its own.
+        holder one_of_many(in_own_namespace({LOCAL_WORKER, "hold", folder(), "third", lease_ms()}, 100));
+        ASSERT_NE(one_of_many.token(), 0U);
+        holder waits(in_own_namespace({LOCAL_WORKER, "hold", folder(), "third", lease_ms()}));
+        EXPECT_TRUE(wait_for([&] { return claims_in(locks, "third") == 2; }, patience));
+        EXPECT_EQ(one_of_many.release(), "released");
+        EXPECT_NE(waits.token(), 0U);
+    }
     holder next(in_own_namespace({LOCAL_WORKER, "hold", folder(), "first", lease_ms()}));
     ASSERT_TRUE(wait_for([&] { return claims_in(locks, "first") == 2; }, patience));
     ASSERT_EQ(::kill(inside, SIGKILL), 0);
