@@ -7,7 +7,7 @@
 local call = redis.call
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local tail = call('LINDEX', KEYS[2], -1)
+local tail = call('LINDEX', KEYS[2], '-1')
 if not tail then
     -- Nobody there: it holds at once.
     if ARGV[2] == ARGV[3] then
@@ -33,10 +33,10 @@ elseif not ARGV[7] then
             if call('HEXISTS', due, ARGV[1]) == 0 then
                 return -1
             end
-        elseif call('HSET', due, ARGV[1], string.format('%.0f', now + ARGV[4])) == 1 then
+        elseif call('HSET', due, ARGV[1], now + ARGV[4]) == 1 then
             local entry = ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. size
             if call('RPUSH', KEYS[2], entry) > tonumber(ARGV[6]) then
-                call('LREM', KEYS[2], -1, entry)
+                call('LREM', KEYS[2], '-1', entry)
                 call('HDEL', due, ARGV[1])
                 return -2
             end
