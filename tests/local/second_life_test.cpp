@@ -1,6 +1,7 @@
 // A second process may keep a session from ending with its own: store_session::second_life().
 #include "local/support.hpp"
 
+#include <algorithm>
 #include <thread>
 
 #include <linux/futex.h>
@@ -65,32 +66,42 @@ class second_life : public ::testing::Test {
         }
         throw std::runtime_error("no such session");
     }
+    /// How long after the guard's end the next one holds, who waits in line meanwhile.
+    std::chrono::nanoseconds succeed_a_guard() {
+        holder victim(folder_.path().string(), "name", 60s);
+        EXPECT_NE(victim.token(), 0U);
+        const auto memory = local::open_segment(folder_.path().string(), soon()).value();
+        stand_in guard(word_of(*memory, victim.process().pid()));
+        const auto locks = connect("local:" + folder_.path().string(), {.ttl = 60s});
+        victim.process().kill();
+        const auto early = locks.mutex("name").try_acquire_for(300ms);
+        EXPECT_EQ(early ? errc{} : early.error().code(), errc::timed_out)
+            << "the next holder began before the guard had ended";
+        instant granted_at;
+        std::thread waiter([&] {
+            EXPECT_TRUE(locks.mutex("name").try_acquire_for(patience));
+            granted_at = now(clock_source::monotonic);
+        });
+        EXPECT_TRUE(wait_for([&] { return claims_in(locks, "name") == 2; }, patience));
+        const instant ended_at = now(clock_source::monotonic);
+        guard.end();
+        waiter.join();
+        EXPECT_GE(granted_at, ended_at);
+        return granted_at - ended_at;
+    }
+
     temp_dir folder_{"holdfast-second"};
 };
 
 TEST_F(second_life, a_hold_outlives_its_process_while_the_guard_lives_and_no_longer) {
-    holder victim(folder_.path().string(), "name", 60s);
-    const auto token = victim.token();
-    ASSERT_NE(token, 0U);
-    const auto opened = local::open_segment(folder_.path().string(), soon());
-    ASSERT_TRUE(opened);
-    stand_in guard(word_of(**opened, victim.process().pid()));
-    const auto locks = connect("local:" + folder_.path().string(), {.ttl = 60s});
-    victim.process().kill();
-    const auto early = locks.mutex("name").try_acquire_for(300ms);
-    ASSERT_FALSE(early) << "the next holder began before the guard had ended";
-    EXPECT_EQ(early.error().code(), errc::timed_out);
-    std::atomic<std::int64_t> granted_at{0};
-    std::thread waiter([&] {
-        const auto held = locks.mutex("name").try_acquire_for(patience);
-        granted_at = held ? now(clock_source::monotonic).time_since_epoch().count() : -1;
-    });
-    EXPECT_TRUE(wait_for([&] { return claims_in(locks, "name") == 2; }, patience));
-    const auto ended_at = now(clock_source::monotonic).time_since_epoch().count();
-    guard.end();
-    waiter.join();
-    EXPECT_GE(granted_at.load(), ended_at);
-    EXPECT_LT(granted_at.load() - ended_at, 5'000'000'000) << "the guard's death went unnoticed";
+    // Whoever did not sleep on the guard's word would find out all the same, but only after a second. A busy
+    // machine may take as long by itself; hardly each time.
+    constexpr auto by_chance = 500ms;
+    auto soonest = std::chrono::nanoseconds::max();
+    for (int round = 0; round < 5 && soonest >= by_chance; ++round) {
+        soonest = std::min(soonest, succeed_a_guard());
+    }
+    EXPECT_LT(soonest, by_chance) << "the guard's death went unnoticed";
 }
 
 TEST_F(second_life, the_lease_ends_it_whoever_lives) {

@@ -103,7 +103,8 @@ TEST_F(sharing, readers_hold_together_and_whoever_writes_waits_for_all_of_them) 
 }
 
 TEST_F(sharing, a_broken_reader_hears_of_it_alone_and_among_others) {
-    const auto on = connect(url());
+    // It looks after its holds at each renewal, too: of this lease there is none before the test has ended.
+    const auto on = connect(url(), {.ttl = 600s});
     auto lock = warm_reader(on, "a");
     for (const int readers : {1, 2}) {
         std::vector<held> all;
