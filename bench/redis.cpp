@@ -160,13 +160,18 @@ void check_pollers(finding& into, const entrant& mine, const std::vector<poller>
     }
 }
 
+/// The token queue that a goal is measured against, with its one token.
+std::unique_ptr<crew> start_queue(const testing::redis_server& server, int processes, int threads) {
+    redis_wire(server.port()).send({{"RPUSH", "bench-queue", "1"}});
+    return crew::of_takers("redis-queue", std::to_string(server.port()), "bench-queue", processes, threads,
+                           server.folder() / "board-queue");
+}
+
 void measure_c44(finding& into, std::chrono::nanoseconds budget) {
     testing::redis_server server;
     const auto ours =
         crew::of_takers("holdfast", server.url(), "bench", 4, 4, server.folder() / "board-ours");
-    redis_wire(server.port()).send({{"RPUSH", "bench-queue", "1"}});
-    const auto queue = crew::of_takers("redis-queue", std::to_string(server.port()), "bench-queue", 4, 4,
-                                       server.folder() / "board-queue");
+    const auto queue = start_queue(server, 4, 4);
     const auto pollers = start_pollers(server.port(), 4, 4);
 
     constexpr milliseconds length(400);
@@ -197,9 +202,7 @@ void measure_c44(finding& into, std::chrono::nanoseconds budget) {
 void measure_c16(finding& into, std::chrono::nanoseconds budget) {
     testing::redis_server server;
     c16 ours(server.url(), server.folder());
-    redis_wire(server.port()).send({{"RPUSH", "bench-queue", "1"}});
-    const auto queue = crew::of_takers("redis-queue", std::to_string(server.port()), "bench-queue", 1, 16,
-                                       server.folder() / "board-queue");
+    const auto queue = start_queue(server, 1, 16);
     const auto pollers = start_pollers(server.port(), 1, 16);
     ours.measure(into, budget, "BLPOP queue", queue.get(), contenders_of(pollers, milliseconds(400)));
     into.checks.push_back(check_ratio("holdfast: >= 0.7 x a BLPOP token queue", bound::at_least, 0.7,
@@ -237,9 +240,7 @@ void measure_1ms(finding& into, std::chrono::nanoseconds budget) {
     testing::redis_server server;
     const auto ours =
         crew::of_takers("holdfast", server.url(), "bench", 4, 4, server.folder() / "board-ours");
-    redis_wire(server.port()).send({{"RPUSH", "bench-queue", "1"}});
-    const auto queue = crew::of_takers("redis-queue", std::to_string(server.port()), "bench-queue", 4, 4,
-                                       server.folder() / "board-queue");
+    const auto queue = start_queue(server, 4, 4);
     constexpr milliseconds length(400);
     into.entrants = alternate({{"holdfast", [&] { return ours->contend(length, milliseconds(1)); }},
                                {"BLPOP queue", [&] { return queue->contend(length, milliseconds(1)); }}},

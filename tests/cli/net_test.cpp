@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "support/ports.hpp"
+#include "support/sanitizers.hpp"
 #include "support/servers.hpp"
 #include "support/wait_for.hpp"
 
@@ -274,13 +275,6 @@ TEST_F(network_command, shows_the_holder_of_set_nx_as_foreign) {
         << "where somebody of ours stands behind it";
 }
 
-// Not under sanitizers: UndefinedBehaviorSanitizer needs a pipe to look at an object's type, and takes its
-// want of descriptors for a finding.
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(undefined_behavior_sanitizer)
-#define HOLDFAST_SANITIZER_NEEDS_DESCRIPTORS
-#endif
-#endif
 #if !defined(HOLDFAST_SANITIZER_NEEDS_DESCRIPTORS)
 // The libraries below abort or throw when they get no descriptor.
 TEST_F(network_command, says_so_when_no_descriptors_are_left) {

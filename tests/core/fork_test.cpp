@@ -15,13 +15,8 @@
 
 #include "contract/reference_store.hpp"
 #include "core/client.hpp"
+#include "support/sanitizers.hpp"
 
-// Not under AddressSanitizer: clang 14's allocator has latches of its own that a fork can find locked.
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define HOLDFAST_ALLOCATOR_IS_NOT_FOR_FORKS
-#endif
-#endif
 #if !defined(HOLDFAST_ALLOCATOR_IS_NOT_FOR_FORKS)
 
 namespace holdfast::testing {

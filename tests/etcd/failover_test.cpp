@@ -10,6 +10,7 @@
 #include <holdfast/holdfast.hpp>
 
 #include "support/ports.hpp"
+#include "support/sanitizers.hpp"
 
 namespace holdfast::etcd::testing {
 namespace {
@@ -100,12 +101,6 @@ TEST(etcd_failover, calls_to_a_server_that_went_away_are_unavailable_and_it_is_u
         20s));
 }
 
-// Not under AddressSanitizer: clang 14's allocator has latches of its own that a fork can find locked.
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define HOLDFAST_ALLOCATOR_IS_NOT_FOR_FORKS
-#endif
-#endif
 #if !defined(HOLDFAST_ALLOCATOR_IS_NOT_FOR_FORKS)
 // gRPC does not survive a fork: without this answer the child would hang for ever.
 TEST(etcd_failover, a_child_of_a_process_that_used_etcd_is_told_at_once_that_it_cannot) {
