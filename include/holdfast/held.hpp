@@ -48,7 +48,15 @@ class held {
     /// Takes the hold over; the other holds nothing any more.
     held(held&& other) noexcept : grip_(std::exchange(other.grip_, nullptr)) {}
     /// Releases the old hold first.
-    held& operator=(held&& other) noexcept;
+    held& operator=(held&& other) noexcept {
+        if (this != &other) {
+            if (*this) {
+                static_cast<void>(release());
+            }
+            grip_ = std::exchange(other.grip_, nullptr);
+        }
+        return *this;
+    }
     held(const held&) = delete;
     held& operator=(const held&) = delete;
     /// Releases, within options::release_timeout; removal goes on in the background until the lease ends.

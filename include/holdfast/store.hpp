@@ -17,6 +17,7 @@
 //  * A lease is counted by the core from before the request was sent; see on_granted and on_renewed.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -160,7 +161,18 @@ class fast_path {
     /// After try_acquire() gave nothing: stands in line and waits on this thread, for as long as it takes,
     /// until it holds. A zero token: not possible, or its session has ended; nothing of it is left in the
     /// line, or it ends with the session. The default never waits.
-    virtual token wait_and_acquire(std::uint64_t& ticket) noexcept;
+    /// `written_next`: the caller will write there as soon as this returns, and would like to find it near.
+    virtual token wait_and_acquire(std::uint64_t& ticket, const void* written_next) noexcept;
+    /// release() of a hold that is not followed, without a look at this object: who keeps a copy beside his
+    /// own data spares himself the memory that has gone cold while he held. Works as long as the path lives.
+    /// Nothing by default: call release().
+    struct way_out {
+        bool (*release)(const way_out& by, std::uint64_t ticket) noexcept = nullptr;
+        fast_path* path = nullptr;
+        std::array<void*, 2> places{};
+        std::uint64_t mark = 0;
+    };
+    virtual way_out direct_release() noexcept;
     /// Ends the hold. false: not possible in this way, or no longer ours; call remove().
     virtual bool release(std::uint64_t ticket) noexcept = 0;
     /// Whether the store still shows this hold: one load.

@@ -7,11 +7,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "adjacent.hpp"
 #include "surroundings.hpp"
 
 namespace holdfast {
 
-[[gnu::hot]] instant now(clock_source source) noexcept {
+HOLDFAST_AFTER_WAKE instant now(clock_source source) noexcept {
     if (core::surroundings* const sim = core::simulated()) {
         return sim->now();
     }

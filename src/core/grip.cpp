@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 
+#include "adjacent.hpp"
 #include "annotations.hpp"
 #include "barrier.hpp"
 #include "client.hpp"
@@ -23,7 +24,7 @@ namespace {
 
 /// The grips of one thread. More holds at a time take the long way. Never freed: another thread may look
 /// through them at any moment; a later thread takes over those of one that has ended.
-struct handful {
+struct alignas(1024) handful { // Of one page.
     std::array<grip, 8> all;
     std::atomic<bool> owned{true};
     handful* next = nullptr;
@@ -112,8 +113,8 @@ void sweep() noexcept {
 
 } // namespace
 
-[[gnu::hot]] grip* grip::acquire(const std::atomic<lane*>& current, std::uint32_t weight,
-                                 bool may_wait) noexcept {
+HOLDFAST_AFTER_WAKE grip* grip::acquire(const std::atomic<lane*>& current, std::uint32_t weight,
+                                        bool may_wait) noexcept {
     lane* const in = current.load(std::memory_order_acquire);
     if (in == nullptr) {
         return nullptr;
@@ -133,21 +134,24 @@ void sweep() noexcept {
         in->on->reason() == loss_reason::none) {
         std::atomic<std::uint64_t>& highest = in->record->highest_token;
         const std::uint64_t seen = highest.load(std::memory_order_relaxed);
-        free->token_ = in->path->try_acquire(free->ticket_);
-        if (free->token_.value() == 0 && may_wait) {
-            free->token_ = in->path->wait_and_acquire(free->ticket_);
+        holdfast::token granted = in->path->try_acquire(free->ticket_);
+        if (granted.value() == 0 && may_wait) {
+            free->out_ = in->out;
+            free->reason_ = &in->on->where_reason();
+            granted = in->path->wait_and_acquire(free->ticket_, &highest);
         }
-        if (free->token_.value() > seen) {
+        free->token_ = granted;
+        if (granted.value() > seen) [[likely]] {
             if (weight == lock_capacity) {
                 // No exchange: we hold the name. Only who holds it no more without knowing could write beside
                 // us, and the mark would be a little low for a moment.
-                highest.store(free->token_.value(), std::memory_order_relaxed);
+                highest.store(granted.value(), std::memory_order_relaxed);
             } else {
-                in->record->note(free->token_.value());
+                in->record->note(granted.value());
             }
             return &*free;
         }
-        if (free->token_.value() != 0 && !in->path->release(free->ticket_)) {
+        if (granted.value() != 0 && !in->path->release(free->ticket_)) {
             in->path->remove(free->ticket_); // Tokens went back: the long way will say so.
         }
     }
@@ -178,13 +182,24 @@ grip* grip::on(std::shared_ptr<hold> whole) noexcept {
     return &own;
 }
 
-[[gnu::hot]] bool grip::let_go() noexcept {
+HOLDFAST_BEFORE_WAKE bool grip::let_go() noexcept {
     if (is_whole()) {
         return false;
     }
+    if (out_.release != nullptr) {
+        return let_go_after_wait();
+    }
     const lane& in = *uses_.load(std::memory_order_relaxed);
-    __builtin_prefetch(in.path.get());
     if (in.on->reason() != loss_reason::none || !in.path->release(ticket_)) {
+        return false;
+    }
+    leave_lane();
+    return true;
+}
+
+/// The same without a look at the lane: before the wake only this grip is read, and what the store needs.
+HOLDFAST_BEFORE_WAKE bool grip::let_go_after_wait() noexcept {
+    if (reason_->load(std::memory_order_acquire) != loss_reason::none || !out_.release(out_, ticket_)) {
         return false;
     }
     leave_lane();
@@ -202,7 +217,8 @@ std::shared_ptr<hold> grip::take() {
     return taken;
 }
 
-[[gnu::hot]] void grip::leave_lane() noexcept {
+HOLDFAST_BEFORE_WAKE void grip::leave_lane() noexcept {
+    out_.release = nullptr;
     uses_.store(nullptr, std::memory_order_release);
     light_barrier();
     if (retired_count.load(std::memory_order_relaxed) != 0) [[unlikely]] {
@@ -238,11 +254,12 @@ const std::shared_ptr<hold>& grip::whole() {
     return *kept; // Not written any more until it is taken, which is after all that is asked of it.
 }
 
-std::unique_ptr<lane> make_lane(std::shared_ptr<session> on, std::shared_ptr<fast_path> path,
+std::unique_ptr<lane> make_lane(std::shared_ptr<session> on, const std::shared_ptr<fast_path>& path,
                                 struct claim shape, std::shared_ptr<name_record> record) {
     static const bool possible = heavy_barrier();
     return possible ? std::make_unique<lane>(lane{.on = std::move(on),
-                                                  .path = std::move(path),
+                                                  .path = path,
+                                                  .out = path->direct_release(),
                                                   .shape = std::move(shape),
                                                   .record = std::move(record)})
                     : nullptr;

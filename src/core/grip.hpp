@@ -32,6 +32,7 @@ struct name_record;
 struct lane {
     const std::shared_ptr<session> on;
     const std::shared_ptr<fast_path> path;
+    const fast_path::way_out out;
     const struct claim shape; ///< Without an id: the fast path names no claims.
     const std::shared_ptr<name_record> record;
 };
@@ -67,25 +68,31 @@ class grip {
     /// Shows every thread's grips, also those that hold nothing.
     static void visit(const std::function<void(grip&)>& each_is_told);
 
+    bool uses(const lane* which) const noexcept { return uses_.load(std::memory_order_acquire) == which; }
+
+  private:
+    [[gnu::noinline]] bool let_go_after_wait() noexcept;
+    void leave_lane() noexcept;
+
+    // First what a release after a wait reads, all in one cache line.
+    std::atomic<lane*> uses_{nullptr}; ///< The thread that owns the grip sets it, whoever releases clears it.
+    std::atomic<std::shared_ptr<hold>*> whole_{nullptr}; ///< No latch: a forked child could never open it.
+    std::uint64_t ticket_ = 0;
+    fast_path::way_out out_; ///< Of a hold by a lane that was waited for: see let_go_after_wait().
+    holdfast::token token_;
+    const std::atomic<loss_reason>* reason_ = nullptr; ///< The session's.
+    std::shared_ptr<hold> own_;                        ///< Where whole_ points in a core::hold's own grip.
+
+  public:
     /// Of a hold by a lane that lock() took: see kept.hpp, which alone touches it.
     struct keeping {
         std::atomic<const kept_holds*> in{nullptr};
         std::atomic<bool> leaving{false}; ///< Written by the thread that owns the grip.
     } kept;
-    bool uses(const lane* which) const noexcept { return uses_.load(std::memory_order_acquire) == which; }
-
-  private:
-    void leave_lane() noexcept;
-
-    std::atomic<lane*> uses_{nullptr}; ///< The thread that owns the grip sets it, whoever releases clears it.
-    std::uint64_t ticket_ = 0;
-    holdfast::token token_;
-    std::atomic<std::shared_ptr<hold>*> whole_{nullptr}; ///< No latch: a forked child could never open it.
-    std::shared_ptr<hold> own_;                          ///< Where whole_ points in a core::hold's own grip.
 };
 
 /// A lane, or null where this process cannot have any.
-std::unique_ptr<lane> make_lane(std::shared_ptr<session> on, std::shared_ptr<fast_path> path,
+std::unique_ptr<lane> make_lane(std::shared_ptr<session> on, const std::shared_ptr<fast_path>& path,
                                 struct claim shape, std::shared_ptr<name_record> record);
 
 /// Nobody can find this lane any more: it is destroyed as soon as no hold uses it, now or by the last one's

@@ -1,5 +1,6 @@
 #include <holdfast/held.hpp>
 
+#include "adjacent.hpp"
 #include "grip.hpp"
 #include "hold.hpp"
 
@@ -8,14 +9,6 @@ namespace holdfast {
 using std::chrono::nanoseconds;
 
 held::held(std::shared_ptr<core::hold> state) noexcept : grip_(core::grip::on(std::move(state))) {}
-
-held& held::operator=(held&& other) noexcept {
-    if (this != &other) {
-        static_cast<void>(release());
-        grip_ = std::exchange(other.grip_, nullptr);
-    }
-    return *this;
-}
 
 token held::token() const noexcept {
     return grip_ != nullptr ? grip_->token() : holdfast::token();
@@ -41,7 +34,7 @@ std::optional<life_word> held::second_life() const {
     return grip_ != nullptr ? grip_->whole()->second_life() : std::nullopt;
 }
 
-[[gnu::hot]] result<void> held::release() {
+HOLDFAST_BEFORE_WAKE result<void> held::release() {
     core::grip* const mine = std::exchange(grip_, nullptr);
     if (mine == nullptr || mine->let_go()) {
         return {};

@@ -1,6 +1,7 @@
 // Exclusive and shared access: thin over core::acquire.
 #include <holdfast/locks.hpp>
 
+#include "adjacent.hpp"
 #include "face.hpp"
 #include "grip.hpp"
 
@@ -13,6 +14,11 @@ namespace {
 constexpr std::uint32_t reader = 1;
 constexpr std::uint32_t writer = lock_capacity;
 
+/// Apart from what is run after a wait by the short one: see adjacent.hpp.
+[[gnu::noinline]] result<held> acquire_the_long_way(core::lockable& state, std::stop_token stop) {
+    return core::acquire(state, writer, core::patience_of(std::move(stop)));
+}
+
 current_hold latest_of(const std::shared_ptr<core::lockable>& state, core::kept_holds& among) {
     const token newest = among.latest();
     return newest.value() == 0 ? current_hold() : current_hold(state, among, newest);
@@ -20,14 +26,14 @@ current_hold latest_of(const std::shared_ptr<core::lockable>& state, core::kept_
 
 } // namespace
 
-[[gnu::hot]] result<held> exclusive_access::acquire(std::stop_token stop) {
+HOLDFAST_AFTER_WAKE result<held> exclusive_access::acquire(std::stop_token stop) {
     if (!stop.stop_requested()) {
         core::grip* const mine = stop.stop_possible() ? state_->acquire_quickly() : state_->acquire_in_line();
         if (mine != nullptr) {
             return held(*mine);
         }
     }
-    return core::acquire(*state_, writer, core::patience_of(std::move(stop)));
+    return acquire_the_long_way(*state_, std::move(stop));
 }
 
 result<held> exclusive_access::try_acquire() {
@@ -41,11 +47,11 @@ result<held> exclusive_access::acquire_within(nanoseconds duration, std::stop_to
     return core::acquire_within(*state_, writer, duration, std::move(stop));
 }
 
-[[gnu::hot]] void exclusive_access::lock() {
+HOLDFAST_AFTER_WAKE void exclusive_access::lock() {
     if (core::grip* const mine = state_->acquire_in_line()) {
         return state_->exclusive.keep(*mine);
     }
-    state_->exclusive.keep(core::acquire(*state_, writer, core::patience_of({})).value());
+    state_->exclusive.keep(acquire_the_long_way(*state_, {}).value());
 }
 
 bool exclusive_access::try_lock() {
@@ -60,7 +66,7 @@ bool exclusive_access::lock_within(nanoseconds duration) {
     return core::keep_or_throw(state_->exclusive, acquire_within(duration, {}));
 }
 
-[[gnu::hot]] void exclusive_access::unlock() noexcept {
+HOLDFAST_BEFORE_WAKE void exclusive_access::unlock() noexcept {
     if (core::grip* const mine = state_->exclusive.give_back_alone()) {
         const held ends_here(*mine);
         return;

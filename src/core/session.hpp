@@ -59,6 +59,8 @@ class session : public std::enable_shared_from_this<session> {
     /// Of the process that opened it: see fork.hpp.
     std::uint64_t mark() const noexcept { return mark_; }
     loss_reason reason() const noexcept { return reason_.load(std::memory_order_acquire); }
+    /// Where reason() looks.
+    const std::atomic<loss_reason>& where_reason() const noexcept { return reason_; }
     bool alive() noexcept { return reason() == loss_reason::none && lease_.remaining(now()).count() > 0; }
 
     /// Upkeep and alarm, and those of the store, unless they are there; open() has done so without

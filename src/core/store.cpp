@@ -39,7 +39,11 @@ std::shared_ptr<fast_path> store_session::fast(const claim&) {
     return nullptr;
 }
 
-token fast_path::wait_and_acquire(std::uint64_t&) noexcept {
+token fast_path::wait_and_acquire(std::uint64_t&, const void*) noexcept {
+    return {};
+}
+
+fast_path::way_out fast_path::direct_release() noexcept {
     return {};
 }
 

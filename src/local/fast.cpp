@@ -2,6 +2,7 @@
 
 #include <thread>
 
+#include "core/adjacent.hpp"
 #include "core/fork.hpp"
 
 #include "hand_over.hpp"
@@ -15,10 +16,13 @@ namespace {
 
 /// A cell that is given back: whoever still pokes it then wakes its next user once for nothing.
 struct own_cell {
-    const segment& in;
-    const std::uint32_t index;
-    own_cell(const segment& of, std::uint32_t which) : in(of), index(which) {}
-    ~own_cell() { give_cell(in, index); }
+    cell* const at; ///< Null: it is none.
+    own_cell(const segment& of, std::uint32_t which) : at(which == 0 ? nullptr : &of.data().cells[which]) {}
+    ~own_cell() {
+        if (at != nullptr) {
+            give_cell(*at);
+        }
+    }
     own_cell(const own_cell&) = delete;
     own_cell& operator=(const own_cell&) = delete;
 };
@@ -143,35 +147,39 @@ class exclusive_path final : public record_path {
         return swap_in(seen, ticket) ? token(base_ + sequence) : token();
     }
 
-    [[gnu::hot]] token wait_and_acquire(std::uint64_t& ticket) noexcept override {
-        if (seat_->forked()) {
+    HOLDFAST_AFTER_WAKE token wait_and_acquire(std::uint64_t& ticket,
+                                               const void* written_next) noexcept override {
+        const place mine = join();
+        const own_cell given_back{memory_, mine.cell};
+        if (mine.sequence == 0) {
             return {};
         }
-        const segment& in = seat_->memory();
-        joining edit(*seat_, lock_capacity, lock_capacity, false, true);
-        const change_result outcome = change_line(in, record_, seat_->as_editor(), edit);
-        const own_cell mine{in, edit.cell};
-        if (outcome != change_result::changed || edit.came_to != joining::verdict::joined) {
-            return {};
-        }
-        ticket = sole_word(edit.sequence, seat_->slot_index());
-        if (!edit.holds) {
-            cell& sleeps_on = in.data().cells[edit.cell];
-            sleeps_on.since_ms.store(realtime_ms(), std::memory_order_release);
+        // Read now: after the wait it would be cold.
+        const std::uint64_t base = base_;
+        const std::uint32_t slot = owner_slot(owner_);
+        const life_sign life = seat_->sign();
+        local::record& at = at_;
+        if (!mine.holds) {
             std::uint32_t seen = 0;
-            if (wait_in_line(*seat_, record_, edit.sequence, sleeps_on.futex, instant::max(), nullptr,
-                             seen) != look::outcome::holds) {
+            if (wait_in_line(*seat_, record_, mine.sequence, given_back.at->futex, instant::max(), nullptr,
+                             seen, {&ticket, written_next}) != look::outcome::holds) {
                 return {};
             }
         }
+        ticket = sole_word(mine.sequence, slot);
         // Either we see here that we have been declared expired, or whoever declares it sees our swap. Nobody
         // may have noticed yet that we stood still for too long.
-        if (!seat_->alive() || now(clock_source::monotonic) >= seat_->deadline()) {
+        if (!life.alive() || now(clock_source::monotonic) >= life.deadline()) [[unlikely]] {
             remove(ticket);
             return {};
         }
-        note_since(at_, edit.sequence, realtime_ms());
-        return token(base_ + edit.sequence);
+        note_since(at, mine.sequence, realtime_ms());
+        return token(base + mine.sequence);
+    }
+
+    way_out direct_release() noexcept override {
+        return {
+            .release = &released_after_wait, .path = this, .places = {&memory_.data(), &at_}, .mark = mark_};
     }
 
     [[gnu::hot]] bool release(std::uint64_t ticket) noexcept override {
@@ -181,6 +189,47 @@ class exclusive_path final : public record_path {
         }
         forget_follower(ticket);
         return swap_out(ticket) || hand_over(memory_, record_, owner_, slot_of(ticket), sequence_of(ticket));
+    }
+
+  private:
+    HOLDFAST_BEFORE_WAKE static bool released_after_wait(const way_out& by, std::uint64_t ticket) noexcept {
+        auto& in = *static_cast<segment_layout*>(by.places[0]);
+        auto& at = *static_cast<local::record*>(by.places[1]);
+        __builtin_prefetch(&at.word, 1);
+        if (core::forked_since(by.mark)) {
+            return false;
+        }
+        if (const auto next = hand_to_next(in, at, slot_of(ticket), sequence_of(ticket))) {
+            if (!is_alive(in, *next)) {
+                auto& path = static_cast<exclusive_path&>(*by.path);
+                static_cast<void>(repair_line(path.memory_, path.record_, {.owner = path.owner_}));
+            }
+            return true;
+        }
+        return by.path->release(ticket);
+    }
+
+    /// Where we stand in line; no sequence: nowhere, but the cell may be ours all the same.
+    struct place {
+        std::uint64_t sequence = 0;
+        std::uint32_t cell = 0;
+        bool holds = false;
+    };
+
+    /// Apart from what is run after the wait.
+    [[gnu::noinline]] place join() noexcept {
+        if (seat_->forked()) {
+            return {};
+        }
+        joining edit(*seat_, lock_capacity, lock_capacity, false, true);
+        const change_result outcome = change_line(memory_, record_, seat_->as_editor(), edit);
+        if (outcome != change_result::changed || edit.came_to != joining::verdict::joined) {
+            return {.sequence = 0, .cell = edit.cell};
+        }
+        if (!edit.holds) {
+            memory_.data().cells[edit.cell].since_ms.store(realtime_ms(), std::memory_order_release);
+        }
+        return {.sequence = edit.sequence, .cell = edit.cell, .holds = edit.holds};
     }
 };
 

@@ -2,13 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <climits>
 #include <ctime>
 
-#include <linux/futex.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+#include "core/adjacent.hpp"
 
 #ifndef SYS_futex_waitv
 #define SYS_futex_waitv 449
@@ -35,15 +31,16 @@ struct waitv_entry {
 };
 constexpr std::uint32_t waitv_32_bits = 2;
 
+[[gnu::noinline]] bool wait_for_first(std::span<const futex_watch> watches, instant until) noexcept {
+    if (watches.size() > 1) {
+        until = std::min(until, now(clock_source::monotonic) + fallback_nap);
+    }
+    const timespec at = to_timespec(until);
+    return call_kernel(SYS_futex, watches[0].word, FUTEX_WAIT_BITSET, watches[0].value, &at, 0,
+                       FUTEX_BITSET_MATCH_ANY) == 0;
+}
+
 } // namespace
-
-[[gnu::hot]] void futex_wake(std::atomic<std::uint32_t>& word, int count) noexcept {
-    syscall(SYS_futex, &word, FUTEX_WAKE, count, nullptr, nullptr, 0);
-}
-
-[[gnu::hot]] void futex_wake_all(std::atomic<std::uint32_t>& word) noexcept {
-    futex_wake(word, INT_MAX);
-}
 
 void pretend_no_waitv(bool pretend) noexcept {
     waitv_missing.store(pretend);
@@ -61,7 +58,7 @@ bool has_futex_waitv() noexcept {
            errno == EAGAIN;
 }
 
-[[gnu::hot]] bool futex_wait_any(std::span<const futex_watch> watches, instant until) noexcept {
+HOLDFAST_AFTER_WAKE bool futex_wait_any(std::span<const futex_watch> watches, instant until) noexcept {
     if (watches.empty()) {
         return false;
     }
@@ -73,18 +70,14 @@ bool has_futex_waitv() noexcept {
                           0};
         }
         const timespec at = to_timespec(until);
-        const long woken = syscall(SYS_futex_waitv, entries.data(), count, 0, &at, CLOCK_MONOTONIC);
-        if (woken >= 0 || (errno != ENOSYS && errno != EPERM && errno != EACCES)) {
+        const long woken = call_kernel(SYS_futex_waitv, entries.data(), static_cast<long>(count), 0, &at,
+                                       CLOCK_MONOTONIC, 0);
+        if (woken != -ENOSYS && woken != -EPERM && woken != -EACCES) [[likely]] {
             return woken == 0;
         }
         waitv_missing.store(true, std::memory_order_relaxed);
     }
-    if (watches.size() > 1) {
-        until = std::min(until, now(clock_source::monotonic) + fallback_nap);
-    }
-    const timespec at = to_timespec(until);
-    return syscall(SYS_futex, watches[0].word, FUTEX_WAIT_BITSET, watches[0].value, &at, nullptr,
-                   FUTEX_BITSET_MATCH_ANY) == 0;
+    return wait_for_first(watches, until);
 }
 
 } // namespace holdfast::local

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "segment.hpp"
 
@@ -19,6 +20,17 @@ namespace holdfast::local {
 /// remove_claim() looks at the whole line.
 bool hand_over(const segment& in, std::uint32_t record, owner_id by, std::uint32_t slot,
                std::uint64_t sequence) noexcept;
+
+/// The same for the plainest case, by addresses alone: exactly one other waits, and nobody has come or gone
+/// since he came. His slot, whose session is not looked at: should it be marked expired, the line is to be
+/// repaired.
+std::optional<std::uint32_t> hand_to_next(segment_layout& in, record& at, std::uint32_t slot,
+                                          std::uint64_t sequence) noexcept;
+
+/// Whether the session in this slot is not marked expired.
+inline bool is_alive(const segment_layout& in, std::uint32_t slot) noexcept {
+    return state_of(in.slots[slot].session.load(std::memory_order_acquire)) == session_state::alive;
+}
 
 /// Whether this claim stands first and holds. false: not, or it takes a look at the whole line to say so.
 bool is_first(const segment& in, std::uint32_t record, std::uint32_t slot, std::uint64_t sequence) noexcept;

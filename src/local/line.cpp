@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "core/adjacent.hpp"
 #include "core/line.hpp"
 
 #include "futex.hpp"
@@ -170,14 +171,10 @@ std::int64_t now_ms() noexcept {
         .count();
 }
 
-[[gnu::hot]] std::uint64_t realtime_ms() noexcept {
+HOLDFAST_AFTER_WAKE std::uint64_t realtime_ms() noexcept {
     timespec at{};
     clock_gettime(CLOCK_REALTIME, &at);
     return static_cast<std::uint64_t>(at.tv_sec) * 1000 + static_cast<std::uint64_t>(at.tv_nsec) / 1'000'000;
-}
-
-[[gnu::hot]] void note_since(record& of, std::uint64_t sequence, std::uint64_t at_ms) noexcept {
-    of.since.store(sequence << 44 | (at_ms & ((std::uint64_t{1} << 44) - 1)), std::memory_order_release);
 }
 
 bool read_line(const segment& in, std::uint32_t record, line& into) {
@@ -240,18 +237,19 @@ bool still_counts(const segment& in, std::uint32_t slot_index, std::int64_t at_m
     }
 }
 
-[[gnu::hot]] void poke(const segment& in, std::uint32_t slot_index, std::uint32_t cell_index) noexcept {
+HOLDFAST_BEFORE_WAKE void poke(segment_layout& in, std::uint32_t slot_index,
+                               std::uint32_t cell_index) noexcept {
     if (cell_index == 0 || cell_index >= cell_count) {
         return;
     }
-    word32& futex = in.data().cells[cell_index].futex;
+    word32& futex = in.cells[cell_index].futex;
     const std::uint32_t before = futex.fetch_add(cell::poke, std::memory_order_acq_rel);
     if ((before & cell::asleep) != 0) {
         futex_wake_all(futex);
     }
     if ((before & cell::unattended) != 0) {
-        in.data().poked[cell_index / 64].fetch_or(std::uint64_t{1} << cell_index % 64);
-        word32& mailbox = in.data().slots[slot_index].mailbox;
+        in.poked[cell_index / 64].fetch_or(std::uint64_t{1} << cell_index % 64);
+        word32& mailbox = in.slots[slot_index].mailbox;
         if ((mailbox.fetch_add(cell::poke) & cell::asleep) != 0) {
             futex_wake_all(mailbox);
         }
@@ -266,7 +264,7 @@ void poke_holder(const segment& in, const standing& holder) noexcept {
     call_session(in, holder.slot);
 }
 
-[[gnu::hot]] void poke_watchers(record& changed) noexcept {
+HOLDFAST_BEFORE_WAKE void poke_watchers(record& changed) noexcept {
     std::uint32_t seen = changed.watch.load();
     while ((seen & cell::asleep) != 0) {
         if (changed.watch.compare_exchange_weak(seen, (seen & ~cell::asleep) + cell::poke)) {

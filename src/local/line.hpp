@@ -49,7 +49,9 @@ std::uint64_t realtime_ms() noexcept;
 
 /// Notes that the sole holder with this sequence holds since then (realtime_ms). Only a hint: it is lost when
 /// the hold has changed hands meanwhile.
-void note_since(record& of, std::uint64_t sequence, std::uint64_t at_ms) noexcept;
+inline void note_since(record& of, std::uint64_t sequence, std::uint64_t at_ms) noexcept {
+    of.since.store(sequence << 44 | (at_ms & ((std::uint64_t{1} << 44) - 1)), std::memory_order_release);
+}
 
 /// Reads the line. false: the segment is damaged.
 [[nodiscard]] bool read_line(const segment& in, std::uint32_t record, line& into);
@@ -60,7 +62,10 @@ void note_since(record& of, std::uint64_t sequence, std::uint64_t at_ms) noexcep
 bool still_counts(const segment& in, std::uint32_t slot, std::int64_t at_ms, bool may_expire) noexcept;
 
 /// Wakes whoever waits for the claim with this cell.
-void poke(const segment& in, std::uint32_t slot, std::uint32_t cell) noexcept;
+void poke(segment_layout& in, std::uint32_t slot, std::uint32_t cell) noexcept;
+inline void poke(const segment& in, std::uint32_t slot, std::uint32_t cell) noexcept {
+    poke(in.data(), slot, cell);
+}
 
 /// Tells the process that sits there that one of its holds was taken away.
 void poke_holder(const segment& in, const standing& holder) noexcept;

@@ -145,12 +145,6 @@ std::uint32_t take_cell(const segment& in, owner_id me) noexcept {
     return 0;
 }
 
-[[gnu::hot]] void give_cell(const segment& in, std::uint32_t index) noexcept {
-    if (index != 0) {
-        in.data().cells[index].owner.store(0, std::memory_order_release);
-    }
-}
-
 bool is_published(const segment& in, std::uint32_t index) noexcept {
     const std::uint32_t home = in.data().records[index].home.load(std::memory_order_acquire);
     return home < table_count && in.data().table[home].load(std::memory_order_acquire) == index + 1;

@@ -21,7 +21,14 @@ void give_block(const segment& in, std::uint32_t index) noexcept;
 /// A cell of our own, marked as one that no thread waits on; 0 when there is none left (cell 0 is never given
 /// out).
 std::uint32_t take_cell(const segment& in, owner_id me) noexcept;
-void give_cell(const segment& in, std::uint32_t index) noexcept;
+inline void give_cell(cell& mine) noexcept {
+    mine.owner.store(0, std::memory_order_release);
+}
+inline void give_cell(const segment& in, std::uint32_t index) noexcept {
+    if (index != 0) {
+        give_cell(in.data().cells[index]);
+    }
+}
 
 /// What looking for a name came to.
 struct found_name {

@@ -16,6 +16,21 @@
 
 namespace holdfast::local {
 
+/// Whether a session lives and how long, without a look at its seat: for who has just been woken, to whom all
+/// but his own stack is cold.
+struct life_sign {
+    const word64& session;
+    const std::uint64_t expected; ///< The session word without its deadline, while alive.
+    static constexpr std::uint64_t mask = (std::uint64_t{1} << (generation_bits + 2)) - 1;
+
+    /// Whether the session is not marked expired: one load, no clock.
+    bool alive() const noexcept { return (session.load(std::memory_order_seq_cst) & mask) == expected; }
+    /// When others may declare the session expired, as it stands now.
+    instant deadline() const noexcept {
+        return instant(std::chrono::milliseconds(deadline_ms_of(session.load(std::memory_order_acquire))));
+    }
+};
+
 class seat {
   public:
     /// Takes a free slot, or one whose process is gone. Errors: unavailable, when every slot is in use.
@@ -36,17 +51,8 @@ class seat {
     std::chrono::nanoseconds ttl() const noexcept { return opened_.ttl; }
     editor as_editor(bool may_expire = true) const noexcept { return {owner(), may_expire}; }
 
-    /// Whether the session is not marked expired: one load, no clock.
-    bool alive() const noexcept {
-        const std::uint64_t word = in_memory().session.load(std::memory_order_seq_cst);
-        return (word & session_mask) == expected_;
-    }
-
-    /// When others may declare the session expired, as it stands now.
-    instant deadline() const noexcept {
-        return instant(
-            std::chrono::milliseconds(deadline_ms_of(in_memory().session.load(std::memory_order_acquire))));
-    }
+    life_sign sign() const noexcept { return {in_memory().session, expected_}; }
+    bool alive() const noexcept { return sign().alive(); }
 
     /// Moves the deadline. Nothing when the session has expired; then it is marked so.
     std::optional<renewal> renew() noexcept;
@@ -55,7 +61,7 @@ class seat {
     bool leave() noexcept;
 
   private:
-    static constexpr std::uint64_t session_mask = (std::uint64_t{1} << (generation_bits + 2)) - 1;
+    static constexpr std::uint64_t session_mask = life_sign::mask;
 
     seat(std::shared_ptr<class engine> of, std::uint32_t slot, std::uint32_t generation) noexcept;
 

@@ -5,6 +5,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <thread>
+#include <utility>
+
+#include "core/adjacent.hpp"
 
 #include "hand_over.hpp"
 #include "life.hpp"
@@ -148,55 +151,101 @@ look look_at_line(const seat& from, std::uint32_t record, std::uint64_t sequence
     return seen;
 }
 
-[[gnu::hot]] look::outcome wait_in_line(const seat& from, std::uint32_t record, std::uint64_t sequence,
-                                        word32& cell_futex, instant until, const wait_limit* limit,
-                                        std::uint32_t& seen) {
-    thread_local std::vector<futex_watch> watches; // A thread waits for one claim at a time.
+namespace {
+
+/// One wait, from look to look.
+struct wait_of_one {
+    const seat& from;
+    const std::uint32_t record;
+    const std::uint64_t sequence;
+    word32& cell_futex;
+    const instant until;
+    const wait_limit* const limit;
+    std::vector<futex_watch>& watches;
+
+    bool fresh = true; ///< Nothing has been looked at yet.
     instant no_expiry_before{};
-    instant wake = instant::max(); // When we meant to, at the last sleep.
+    instant wake = instant::max(); ///< When we mean to; after a sleep, when we meant to.
+};
+
+enum class next_step { sleep, again, end };
+
+/// Looks, and prepares what to sleep on. Apart from what is run after a wake: see core/adjacent.hpp.
+[[gnu::noinline]] next_step prepare_sleep(wait_of_one& me, std::uint32_t& seen, look::outcome& what) {
+    const bool fresh = std::exchange(me.fresh, false);
+    if (!fresh) {
+        seen &= ~cell::asleep;
+        me.cell_futex.fetch_and(~cell::asleep);
+    }
+    what = look::outcome::waits;
+    if (me.limit != nullptr && me.limit->reached()) {
+        return next_step::end;
+    }
+    me.watches.assign(1, {&me.cell_futex, seen | cell::asleep});
+    const instant looked = now(clock_source::monotonic);
+    // If our own timer comes late, so may the renewals of others have been held up: they get as long once
+    // more.
+    if (looked > me.wake && looked - me.wake > me.from.ttl() / 3) {
+        me.no_expiry_before = looked + me.from.ttl() / 3;
+    }
+    const bool may_expire = looked >= me.no_expiry_before;
+    const look found = look_at_line(me.from, me.record, me.sequence, may_expire, me.watches, max_watches - 1);
+    what = found.what;
+    if (what != look::outcome::waits || (me.limit != nullptr && me.limit->reached()) || looked >= me.until) {
+        return next_step::end;
+    }
+    me.wake = instant::max();
+    if (fresh && found.may_be_soon && is_poked_soon(me.cell_futex, seen, looked)) {
+        return next_step::again;
+    }
+    if (!me.cell_futex.compare_exchange_strong(seen, seen | cell::asleep)) {
+        return next_step::again; // Poked since we looked.
+    }
+    me.wake = std::min(me.until, found.until);
+    if (!may_expire) {
+        me.wake = std::min(std::max(me.wake, me.no_expiry_before), me.until);
+    }
+    return next_step::sleep;
+}
+
+} // namespace
+
+HOLDFAST_AFTER_WAKE look::outcome wait_in_line(const seat& from, std::uint32_t record, std::uint64_t sequence,
+                                               word32& cell_futex, instant until, const wait_limit* limit,
+                                               std::uint32_t& seen, std::array<const void*, 2> written_next) {
+    thread_local std::vector<futex_watch> watches; // A thread waits for one claim at a time.
+    wait_of_one me{from, record, sequence, cell_futex, until, limit, watches};
     const segment& in = from.memory();
-    const local::record& at = in.data().records[record];
-    for (bool fresh = true;; fresh = false) {
+    const word64& word = in.data().records[record].word;
+    const life_sign life = from.sign();
+    const std::uint64_t granted = sole_word(sequence, from.slot_index());
+    auto what = look::outcome::waits;
+    for (;;) {
         seen = cell_futex.load();
         // First what those who were woken by their grant have come for. Whatever is looked at after a long
         // wait is cold, and each look is a part of the hand-over.
-        if (is_first(in, record, from.slot_index(), sequence)) {
-            return from.alive() ? look::outcome::holds : look::outcome::gone;
+        if (word.load(std::memory_order_seq_cst) == granted ||
+            is_first(in, record, from.slot_index(), sequence)) {
+            return life.alive() ? look::outcome::holds : look::outcome::gone;
         }
-        if (limit != nullptr && limit->reached()) {
-            return look::outcome::waits;
-        }
-        watches.assign(1, {&cell_futex, seen | cell::asleep});
-        const instant looked = now(clock_source::monotonic);
-        // If our own timer comes late, so may the renewals of others have been held up: they get as long once
-        // more.
-        if (looked > wake && looked - wake > from.ttl() / 3) {
-            no_expiry_before = looked + from.ttl() / 3;
-        }
-        const bool may_expire = looked >= no_expiry_before;
-        const look found = look_at_line(from, record, sequence, may_expire, watches, max_watches - 1);
-        if (found.what != look::outcome::waits || (limit != nullptr && limit->reached()) || looked >= until) {
-            return found.what;
-        }
-        wake = instant::max();
-        if (fresh && found.may_be_soon && is_poked_soon(cell_futex, seen, looked)) {
+        switch (prepare_sleep(me, seen, what)) {
+        case next_step::end:
+            return what;
+        case next_step::again:
             continue;
+        case next_step::sleep:
+            break;
         }
-        if (!cell_futex.compare_exchange_strong(seen, seen | cell::asleep)) {
-            continue; // Poked since we looked.
-        }
-        wake = std::min(until, found.until);
-        if (!may_expire) {
-            wake = std::min(std::max(wake, no_expiry_before), until);
-        }
-        const bool poked_only = futex_wait_any(watches, wake);
-        // Both are needed next, and cold: together they take as long as one.
-        __builtin_prefetch(&at);
-        __builtin_prefetch(&from.in_memory().session);
+        const bool poked_only = futex_wait_any(watches, me.wake);
+        // All of it is needed next, and cold: together it takes as long as one.
+        __builtin_prefetch(&word);
+        __builtin_prefetch(&life.session);
+        __builtin_prefetch(&cell_futex);
+        __builtin_prefetch(written_next[0]);
+        __builtin_prefetch(written_next[1]);
         if (!poked_only) {
             pass_on_deaths(in, watches);
         }
-        cell_futex.fetch_and(~cell::asleep);
     }
 }
 

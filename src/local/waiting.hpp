@@ -8,6 +8,7 @@
 // (pass_on_deaths), unless it is killed before: then they wake by themselves within a second.
 #pragma once
 
+#include <array>
 #include <span>
 #include <vector>
 
@@ -49,9 +50,10 @@ class wait_limit {
 
 /// Waits on this thread until the claim holds or is gone. waits: the limit was reached before, or the instant
 /// has passed. `seen` is what the cell said before the last look: a poke since then is still to be heeded.
-/// The cell is marked as driven by the caller.
+/// The cell is marked as driven by the caller. `written_next`: what he will write to as soon as he is back.
 look::outcome wait_in_line(const seat& from, std::uint32_t record, std::uint64_t sequence, word32& cell_futex,
-                           instant until, const wait_limit* limit, std::uint32_t& seen);
+                           instant until, const wait_limit* limit, std::uint32_t& seen,
+                           std::array<const void*, 2> written_next = {});
 
 /// How often the cell was poked, without what it says besides.
 constexpr std::uint32_t pokes_of(std::uint32_t futex) noexcept {

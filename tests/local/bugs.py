@@ -30,12 +30,11 @@ BUGS = {
     ),
     "hand_over_in_two_steps": (
         "src/local/hand_over.cpp",
-        ("        done = at.word.compare_exchange_strong(seen, sole_word(head.counter, next));",
-         "        at.word.store(free_word(head.counter));\n        sched_yield();\n"
-         "        at.word.store(sole_word(head.counter, next));\n        done = true;"),
-        ("        done = at.word.compare_exchange_strong(seen, line_word(head.counter + 1, index));",
-         "        at.word.store(free_word(head.counter));\n        sched_yield();\n"
-         "        at.word.store(line_word(head.counter + 1, index));\n        done = true;"),
+        ("    if (!at.word.compare_exchange_strong(seen, sole_word(counter, next))) {\n        return std::nullopt;\n    }\n",
+         "    at.word.store(free_word(counter));\n    sched_yield();\n    at.word.store(sole_word(counter, next));\n"),
+        ("    const bool done = at.word.compare_exchange_strong(seen, line_word(head.counter + 1, index));",
+         "    at.word.store(free_word(head.counter));\n    sched_yield();\n"
+         "    at.word.store(line_word(head.counter + 1, index));\n    const bool done = true;"),
     ),
     "the_dead_live_on": (
         "src/local/line.cpp",

@@ -53,7 +53,7 @@ class path_wait : public ::testing::Test {
         const std::size_t before = shown().claims.size();
         auto waits = std::async(std::launch::async, [by] {
             path_hold got;
-            got.token = by->wait_and_acquire(got.ticket).value();
+            got.token = by->wait_and_acquire(got.ticket, nullptr).value();
             return got;
         });
         EXPECT_TRUE(wait_for([&] { return shown().claims.size() > before; }, patience));
@@ -104,7 +104,7 @@ TEST_F(path_wait, is_served_in_order_and_its_hold_is_shown_with_its_time) {
 TEST_F(path_wait, holds_at_once_what_is_free_by_then) {
     release(*ours_, held_.ticket);
     path_hold got;
-    got.token = ours_->wait_and_acquire(got.ticket).value();
+    got.token = ours_->wait_and_acquire(got.ticket, nullptr).value();
     EXPECT_GT(got.token, held_.token);
     release(*ours_, got.ticket);
 }

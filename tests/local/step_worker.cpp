@@ -118,7 +118,7 @@ int main(int argc, char** argv) {
         const auto fast = session->fast(first->claim());
         mark(); // The same.
         std::uint64_t ticket = 0;
-        static_cast<void>(fast->wait_and_acquire(ticket));
+        static_cast<void>(fast->wait_and_acquire(ticket, nullptr));
         mark();
     } else if (scenario == "hand_over" || scenario == "hand_over_to_one" || scenario == "hand_over_to_two") {
         session->append(first, false);
