@@ -14,6 +14,7 @@
 #define GUARDED_BY(x) HOLDFAST_ANNOTATE(guarded_by(x))
 #define REQUIRES(...) HOLDFAST_ANNOTATE(requires_capability(__VA_ARGS__))
 #define ACQUIRE(...) HOLDFAST_ANNOTATE(acquire_capability(__VA_ARGS__))
+#define TRY_ACQUIRE(...) HOLDFAST_ANNOTATE(try_acquire_capability(__VA_ARGS__))
 #define RELEASE(...) HOLDFAST_ANNOTATE(release_capability(__VA_ARGS__))
 #define EXCLUDES(...) HOLDFAST_ANNOTATE(locks_excluded(__VA_ARGS__))
 #define NO_THREAD_SAFETY_ANALYSIS HOLDFAST_ANNOTATE(no_thread_safety_analysis)
@@ -24,6 +25,7 @@ namespace holdfast::core {
 class CAPABILITY("mutex") latch {
   public:
     void lock() ACQUIRE() { mutex_.lock(); }
+    bool try_lock() TRY_ACQUIRE(true) { return mutex_.try_lock(); }
     void unlock() RELEASE() { mutex_.unlock(); }
 
   private:

@@ -30,6 +30,7 @@ struct session::record {
     bool proposes; ///< There may be a proposal in Redis, to be renewed and removed with the claim.
     std::shared_ptr<claim_events> entry; ///< While it is carried.
     phase at = phase::gone;
+    std::atomic<channel> comes_by{channel::commands}; ///< What its caller waits for.
     bool only_if_free = false;
     bool left_holding = false;               ///< It held when its removal was sent.
     bool may_be_removed = false;             ///< A removal was sent, and nobody knows what came of it.

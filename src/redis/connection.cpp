@@ -29,7 +29,7 @@ bool may_go_unnamed(const reply& refusal) {
 } // namespace
 
 void connection::request(std::span<const std::string_view> words, instant give_up, reply_handler handler) {
-    io_.expect();
+    io_.places().expect(channel_);
     if (state_ == state::ready) {
         append_command(out_, words);
         sent_.push_back({std::move(handler), give_up, boottime(), {}});
@@ -92,7 +92,7 @@ void connection::connect() {
 
 void connection::open(const settings& at) {
     const std::weak_ptr<connection> weak = weak_from_this();
-    wire_ = wire::open(io_, at,
+    wire_ = wire::open(io_, at, channel_,
                        {.on_open =
                             [weak] {
                                 if (const auto self = weak.lock()) {
@@ -121,7 +121,7 @@ void connection::greet() {
     const auto send = [this](std::initializer_list<std::string_view> words,
                              bool (*may_fail)(const reply& refusal) = nullptr, bool role = false) {
         ++greetings_left_;
-        io_.expect();
+        io_.places().expect(channel_);
         append_command(out_, words);
         sent_.push_back({[weak = weak_from_this(), may_fail, role](const result<reply>& outcome, instant) {
                              const auto self = weak.lock();
@@ -153,7 +153,8 @@ void connection::greet() {
     if (where_.database != 0) {
         send({"SELECT", std::to_string(where_.database)});
     }
-    send({"CLIENT", "SETNAME", role_ == role::commands ? "holdfast" : "holdfast-messages"}, may_go_unnamed);
+    send({"CLIENT", "SETNAME", channel_ == channel::commands ? "holdfast" : "holdfast-messages"},
+         may_go_unnamed);
     if (!where_.sentinels.empty()) {
         send({"ROLE"}, may_go_unnamed, true); // Sentinels may be late to know.
     }
@@ -202,7 +203,7 @@ void connection::take(std::string_view bytes) {
 }
 
 void connection::answer(reply got) {
-    if (role_ == role::messages && state_ == state::ready) {
+    if (channel_ == channel::messages && state_ == state::ready) {
         listener_.on_message(got);
         return;
     }
@@ -212,7 +213,7 @@ void connection::answer(reply got) {
     }
     pending entry = std::move(sent_.front());
     sent_.pop_front();
-    io_.settle();
+    io_.places().settle(channel_);
     // A master that was made a replica: the sentinels know by now who follows it.
     const bool demoted =
         !where_.sentinels.empty() && got.is_error() && got.text.find("READONLY") != std::string::npos;
@@ -258,7 +259,7 @@ void connection::drop(const error& why) {
 
 void connection::fail_all(std::deque<pending>& waiting, const error& why) {
     for (pending& entry : waiting) {
-        io_.settle();
+        io_.places().settle(channel_);
         entry.handler(why, entry.sent_at);
     }
 }
@@ -293,10 +294,10 @@ void connection::check_time() {
     const instant at = boottime();
     const bool opening = state_ == state::connecting || state_ == state::greeting;
     const auto late = [at](const pending& entry) { return entry.give_up <= at; };
+    const std::string hint =
+        where_.tls && state_ == state::connecting ? "; does it speak TLS on this port?" : "";
     if (std::any_of(sent_.begin(), sent_.end(), late) || (opening && connect_until_ <= at)) {
-        const bool no_tls_yet = where_.tls && state_ == state::connecting;
-        drop({errc::unavailable, "Redis at " + where_.shown() + " did not answer in time" +
-                                     (no_tls_yet ? "; does it speak TLS on this port?" : "")});
+        drop({errc::unavailable, "Redis at " + where_.shown() + " did not answer in time" + hint});
     }
     std::deque<pending> overdue;
     std::erase_if(queued_, [&](pending& entry) {
@@ -306,7 +307,8 @@ void connection::check_time() {
         overdue.push_back(std::move(entry));
         return true;
     });
-    fail_all(overdue, {errc::unavailable, "Redis at " + where_.shown() + " could not be reached in time"});
+    fail_all(overdue,
+             {errc::unavailable, "Redis at " + where_.shown() + " could not be reached in time" + hint});
     instant next = opening && state_ != state::down ? connect_until_ : instant::max();
     for (const auto* waiting : {&sent_, &queued_}) {
         for (const pending& entry : *waiting) {

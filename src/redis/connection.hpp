@@ -27,16 +27,15 @@ using reply_handler = std::function<void(result<reply> outcome, instant sent_at)
 
 class connection : public std::enable_shared_from_this<connection> {
   public:
-    enum class role { commands, messages };
-
-    /// For the role messages: everything the server sends, and every time the connection is (again) open.
+    /// For messages: everything the server sends, and every time the connection is (again) open.
     struct message_events {
         std::function<void(const reply& pushed)> on_message;
         std::function<void()> on_ready;
         std::function<void(const error& why)> on_down;
     };
 
-    connection(loop& io, const settings& where, role what) : io_(io), where_(where), role_(what) {}
+    /// `as` says whether it takes commands or messages.
+    connection(loop& io, const settings& where, channel as) : io_(io), where_(where), channel_(as) {}
     void listen(message_events tell) { listener_ = std::move(tell); }
 
     /// Sends now, or once connected. Ends at give_up at the latest.
@@ -45,7 +44,7 @@ class connection : public std::enable_shared_from_this<connection> {
         request(std::span<const std::string_view>(words.begin(), words.size()), give_up, std::move(handler));
     }
 
-    /// For the role messages: sends without expecting a reply in turn; dropped while not connected.
+    /// For messages: sends without expecting a reply in turn; dropped while not connected.
     void tell(std::initializer_list<std::string_view> words);
 
     /// Connects if there is no connection, no sooner than the backoff allows.
@@ -83,7 +82,7 @@ class connection : public std::enable_shared_from_this<connection> {
 
     loop& io_;
     const settings where_;
-    const role role_;
+    const channel channel_;
     message_events listener_;
 
     state state_ = state::down;

@@ -9,8 +9,8 @@ namespace holdfast::redis {
 
 engine::engine(settings at)
     : where(std::move(at)), io(loop::start()),
-      commands_(std::make_shared<connection>(*io, where, connection::role::commands)),
-      messages_(std::make_shared<connection>(*io, where, connection::role::messages)) {
+      commands_(std::make_shared<connection>(*io, where, channel::commands)),
+      messages_(std::make_shared<connection>(*io, where, channel::messages)) {
     messages_->listen({.on_message = [this](const reply& pushed) { on_message(pushed); },
                        .on_ready =
                            [this] {
@@ -19,7 +19,7 @@ engine::engine(settings at)
                                }
                            },
                        .on_down = [this](const error& why) { on_messages_down(why); }});
-    io->before_sleep([this] {
+    io->before_leaving([this] {
         commands_->flush();
         messages_->flush();
     });
@@ -29,7 +29,10 @@ engine::~engine() {
     // Nobody drives any more: every session is gone, and with them every request. The loop may outlive us by
     // what the background thread is just doing, if it is this thread.
     io->stop();
-    io->before_sleep({});
+    io->before_leaving({});
+    messages_->listen({});
+    messages_->close();
+    commands_->close();
 }
 
 result<std::vector<reply>> engine::query(std::vector<command> commands, instant give_up) {

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
+#include <fcntl.h>
+#include <utility>
 
 #include "core/boottime.hpp"
 #include "core/quiet_thread.hpp"
@@ -14,8 +17,8 @@ using std::chrono::milliseconds;
 
 namespace {
 
-// How long a request may wait for the thread that made it to come and drive, before the background thread
-// does.
+// How long a request may wait for the thread that made it to come and drive, and a connection with something
+// due for somebody to sleep on it, before the background thread takes over.
 constexpr milliseconds patience{2};
 // A connection that rested this long may have been closed by the server: look before writing into it.
 constexpr milliseconds rested{20};
@@ -23,8 +26,24 @@ constexpr std::chrono::hours longest_sleep{1};
 
 } // namespace
 
-// One thread runs the context at a time, but any thread may post to it.
-loop::loop() : context_(std::make_unique<boost::asio::io_context>(1)) {
+/// The covered connections, as Asio sees them.
+struct loop::cover {
+    boost::asio::posix::stream_descriptor descriptor;
+    bool armed = false;
+
+    /// Nothing can come unseen between this and the next run of the context.
+    void arm() {
+        if (!std::exchange(armed, true)) {
+            descriptor.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                                  [this](const boost::system::error_code&) { armed = false; });
+        }
+    }
+};
+
+// One thread runs the context, but any thread may post to it.
+loop::loop()
+    : context_(std::make_unique<boost::asio::io_context>(1)),
+      cover_(new cover{.descriptor = {*context_, ::fcntl(seats_.cover_descriptor(), F_DUPFD_CLOEXEC, 0)}}) {
     context_->get_executor().on_work_started(); // It never runs dry, so it never has to be restarted.
 }
 
@@ -42,8 +61,6 @@ void loop::stop() {
         const latch_guard locked(guard_);
         stopping_ = true;
     }
-    asked_.notify();
-    tick_.notify();
     poke();
     if (thread_.get_id() == std::this_thread::get_id()) {
         thread_.detach();
@@ -53,110 +70,98 @@ void loop::stop() {
 }
 
 void loop::submit(std::function<void()> order) {
-    bool poke_leader = false;
-    bool ask = false;
     {
         const latch_guard locked(guard_);
         orders_.push_back(std::move(order));
-        ask = !led_;
-        poke_leader = led_ && !poked_;
-        poked_ = poked_ || poke_leader;
     }
-    if (poke_leader) {
-        poke();
-    } else if (ask) {
-        asked_.notify();
+    ask_for_background();
+}
+
+// Its thread is usually about to drive, so it is only asked to look on.
+void loop::ask_for_background() {
+    {
+        const latch_guard locked(guard_);
+        ++asked_;
+        if (std::exchange(watching_, true)) {
+            return;
+        }
     }
+    poke();
 }
 
 void loop::poke() {
     boost::asio::post(*context_, [] {});
 }
 
-void loop::drive(parking_place& place, instant until) {
-    follower me{.place = place, .sleep = {}, .promoted = false};
-    bool following = false;
-    for (;;) {
-        {
-            const latch_guard locked(guard_);
-            if (me.promoted || !led_) {
-                // A promoted follower has been taken off the list, and led_ was left set for it.
-                led_ = true;
-                leading_for_ = &place;
-                if (following && !me.promoted) {
-                    std::erase(followers_, &me);
-                }
-                break;
-            }
-            if (place.notified() || boottime() >= until) {
-                if (following) {
-                    std::erase(followers_, &me);
-                }
-                return;
-            }
-            if (!following) {
-                followers_.push_back(&me);
-                following = true;
-            }
-            // Under the guard, as wake() is: what happens after this look wakes us again.
-            me.sleep.reset();
-        }
-        me.sleep.wait_until(until, clock_source::boottime);
-    }
-    lead(&place, until);
-    pass_on();
+bool loop::has_orders() {
+    const latch_guard locked(guard_);
+    return !orders_.empty();
 }
 
-void loop::pass_on() {
-    bool ask = false;
-    {
-        const latch_guard locked(guard_);
-        leading_for_ = nullptr;
-        ++turns_;
-        last_turn_ = boottime();
-        if (!followers_.empty()) {
-            // Lines are first come first served: who came last stays longest, and leads for longest.
-            follower* next = followers_.back();
-            followers_.pop_back();
-            next->promoted = true;
-            next->sleep.notify();
-            return;
+void loop::drive(parking_place& place, instant until, const std::atomic<channel>& by) {
+    if (has_orders() && try_enter()) {
+        inside_for_ = &place;
+        if (boottime() - last_look_ > rested) {
+            last_look_ = boottime();
+            for (const auto& each : seats_.all()) {
+                each->receive();
+            }
         }
-        led_ = false;
-        abandoned_ = expected_ > 0;
-        ask = abandoned_ || !orders_.empty();
+        leave();
     }
-    if (ask) {
-        asked_.notify();
-        tick_.notify();
+    if (place.notified()) {
+        return;
     }
+    seats::seat* const mine = seats_.take(place);
+    if (mine == nullptr) {
+        place.wait_until(until, clock_source::boottime);
+        return;
+    }
+    while (!place.notified() && boottime() < until) {
+        // What has come may have been the reason to ask for something that we do not wait for.
+        if (seats_.lie_down(*mine, by.load(std::memory_order_acquire))) {
+            ask_for_background();
+        }
+        if (const std::uint64_t ready = seats_.sleep(*mine, until)) {
+            look_at(ready, &place, false);
+        }
+    }
+    if (seats_.give_back(*mine)) {
+        ask_for_background();
+    }
+}
+
+void loop::look_at(std::uint64_t source_number, parking_place* of, bool sends) NO_THREAD_SAFETY_ANALYSIS {
+    inside_.lock();
+    inside_for_ = of;
+    last_look_ = boottime();
+    if (const auto found = seats_.find(source_number)) {
+        found->receive();
+        if (sends) {
+            found->send_rest();
+        }
+    }
+    leave();
+}
+
+void loop::run_inside(const std::function<void()>& what) NO_THREAD_SAFETY_ANALYSIS {
+    inside_.lock();
+    inside_for_ = nullptr;
+    what();
+    leave();
+    acted_ = true;
 }
 
 void loop::wake(parking_place& place) {
-    const latch_guard locked(guard_);
-    for (follower* each : followers_) {
-        if (&each->place == &place) {
-            each->sleep.notify();
-        }
-    }
-}
-
-void loop::interrupt(parking_place& place) {
-    wake(place);
-    bool leads = false;
-    {
-        const latch_guard locked(guard_);
-        leads = leading_for_ == &place;
-    }
-    if (leads) {
-        poke();
+    if (&place != inside_for_) {
+        seats_.ring(place);
     }
 }
 
 void loop::run_orders() {
     {
         const latch_guard locked(guard_);
-        poked_ = false;
+        ++orders_run_;
         running_orders_.swap(orders_);
     }
     for (const auto& order : running_orders_) {
@@ -165,75 +170,107 @@ void loop::run_orders() {
     running_orders_.clear();
 }
 
-void loop::run_timers(instant at) {
+void loop::run_timers() {
+    const instant at = boottime();
     while (!timers_.empty() && timers_.begin()->first <= at) {
         const auto due = timers_.extract(timers_.begin());
         due.mapped()();
     }
 }
 
-// Without a place it is the background thread that leads, for as long as something waits for I/O.
-void loop::lead(parking_place* place, instant until) {
-    instant at = boottime();
-    if (at - last_turn_ > rested) {
-        context_->poll();
-    }
-    for (;;) {
+// Runs what others have left to us, sends, and goes outside. An order that comes too late for us to see it is
+// seen when we have left: whoever hands it in finds us inside only as long as we are.
+void loop::leave() NO_THREAD_SAFETY_ANALYSIS {
+    do {
         run_orders();
-        at = boottime();
-        run_timers(at);
         if (flush_) {
             flush_();
         }
-        if (place != nullptr) {
-            if (place->notified() || at >= until) {
-                return;
-            }
-        } else {
+        bool early = false;
+        {
             const latch_guard locked(guard_);
-            if (stopping_ || (expected_ == 0 && orders_.empty())) {
-                return;
+            next_timer_ = timers_.empty() ? instant::max() : timers_.begin()->first;
+            early = next_timer_ < sleeps_until_;
+            if (early) {
+                sleeps_until_ = next_timer_;
             }
         }
-        instant wake_at = std::min(until, at + longest_sleep);
-        if (!timers_.empty()) {
-            wake_at = std::min(wake_at, timers_.begin()->first);
+        inside_for_ = nullptr;
+        inside_.unlock();
+        if (early) {
+            poke();
         }
-        context_->run_one_for(std::max(wake_at - at, std::chrono::nanoseconds(0)));
+    } while (has_orders() && try_enter());
+}
+
+// The background thread
+
+void loop::background() {
+    tick at_last;
+    for (;;) {
+        cover_->arm();
+        for (const std::uint64_t number : seats_.ready_to_cover()) {
+            look_at(number, nullptr, true);
+            acted_ = true;
+        }
+        const instant at = boottime();
+        bool timers_due = false;
+        {
+            const latch_guard locked(guard_);
+            if (stopping_) {
+                break;
+            }
+            timers_due = next_timer_ <= at;
+        }
+        if (timers_due) {
+            run_inside([this] { run_timers(); });
+        }
+        if (watching_since_ && at >= *watching_since_ + patience) {
+            look_on(at_last);
+        }
+        if (std::exchange(acted_, false)) {
+            // What we have asked for ourselves nobody else will wait for.
+            static_cast<void>(seats_.cover(true));
+        }
+        const instant wake_at = plan();
+        context_->run_one_for(std::max(wake_at - boottime(), std::chrono::nanoseconds(0)));
+        context_->poll();
     }
 }
 
-void loop::background() {
-    std::uint64_t seen = 0;
-    for (;;) {
-        asked_.wait_until(instant::max(), clock_source::boottime);
-        asked_.reset();
-        // Somebody has submitted. Its thread is usually about to drive: taking the lead at once would only
-        // put a hop in its way. So look on in ticks while there are turns, and lead what stays undone for a
-        // whole tick.
-        for (bool watching = true; watching;) {
-            tick_.wait_until(boottime() + patience, clock_source::boottime);
-            tick_.reset();
-            bool take = false;
-            {
-                const latch_guard locked(guard_);
-                if (stopping_) {
-                    return;
-                }
-                // Only while nobody leads are these ours to read.
-                const bool undone = !led_ && (expected_ > 0 || !orders_.empty());
-                take = undone && (abandoned_ || turns_ == seen);
-                watching = !led_ && !take && turns_ != seen;
-                seen = turns_;
-                led_ = led_ || take;
-                abandoned_ = false;
-            }
-            if (take) {
-                lead(nullptr, instant::max());
-                pass_on();
-            }
-        }
+instant loop::plan() {
+    const latch_guard locked(guard_);
+    const instant at = boottime();
+    if (!watching_) {
+        watching_since_.reset();
+    } else if (!watching_since_) {
+        watching_since_ = at;
     }
+    sleeps_until_ = std::min(next_timer_, watching_since_ ? *watching_since_ + patience : at + longest_sleep);
+    return sleeps_until_;
+}
+
+// Runs the orders, and covers the connections, that stayed undone for a whole tick. Goes on looking while
+// there is something to look for, or somebody came.
+void loop::look_on(tick& before) {
+    bool overdue = false;
+    bool left = false;
+    std::uint64_t asked = 0;
+    {
+        const latch_guard locked(guard_);
+        overdue = !orders_.empty() && orders_run_ == before.orders_run;
+        left = !orders_.empty() && !overdue;
+        before.orders_run = orders_run_;
+        asked = asked_;
+    }
+    if (overdue) {
+        run_inside([] {});
+    }
+    left = seats_.cover(false) || left;
+    const latch_guard locked(guard_);
+    watching_ = left || asked_ != before.asked;
+    before.asked = asked;
+    watching_since_.reset();
 }
 
 } // namespace holdfast::redis

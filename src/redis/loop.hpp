@@ -1,25 +1,30 @@
-// Who does the I/O: leader and followers.
+// Who does the I/O: whoever is awake.
 //
 // A hop to an I/O thread costs more than a round trip to Redis, so a caller that blocks does the I/O itself.
-// One thread at a time leads: it runs the io_context, and with it every handler, timer and order of this
-// store. All that runs there therefore needs no lock. Other blocking callers follow: they sleep until their
-// own claim is decided, or until a leader that has what it came for passes the lead on. A background thread
-// leads when something waits for I/O and no blocking caller does; with nothing to wait for it sleeps without
-// any timer.
+// One thread at a time is *inside*: it runs orders, handlers and timers, receives what has come, and then
+// sends what they have written. All that happens inside therefore needs no lock. Nobody sleeps inside: who
+// waits for a connection has a seat (seats.hpp), and goes inside when something has come. Who hands in an
+// order while another thread is inside leaves it to that one.
 //
-// submit(), drive(), wake() and interrupt() may be called from any thread; the rest only from inside (from an
-// order, a handler or a timer).
+// A background thread runs the timers, makes connections (with Asio), and does what is due while no caller
+// does.
+//
+// submit(), drive() and interrupt() may be called from any thread; the rest only from inside (from an order,
+// a handler or a timer).
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <vector>
 
 #include <holdfast/store.hpp>
 
 #include "core/annotations.hpp"
+#include "seats.hpp"
 
 namespace boost::asio {
 class io_context;
@@ -44,72 +49,86 @@ class loop : public std::enable_shared_from_this<loop> {
         return give_up > instant::max() - grace ? instant::max() : give_up + grace;
     }
 
-    /// Has the order run inside, in the order of submission, once somebody leads.
+    /// Has the order run inside, in the order of submission: once somebody drives, or soon.
     void submit(std::function<void()> order);
 
-    /// Leads or follows until the place is notified or the instant has passed.
-    void drive(parking_place& place, instant until);
+    /// What a caller waits for when he waits for a reply.
+    static inline const std::atomic<channel> a_reply{channel::commands};
 
-    /// Makes a follower look at its place, which has been notified. The leader looks by itself after every
-    /// step.
+    /// Lends the thread to the loop until the place is notified or the instant has passed; may return early.
+    /// `by` says on which connection it will come, and may change meanwhile.
+    void drive(parking_place& place, instant until, const std::atomic<channel>& by = a_reply);
+
+    /// Makes the thread that drives for this place look at it, and at what it waits for, which has changed.
     void wake(parking_place& place);
 
-    /// The same for a place that was notified from outside, where its thread may lead and sleep in the
-    /// kernel.
-    void interrupt(parking_place& place);
+    /// The same from outside.
+    void interrupt(parking_place& place) { seats_.ring(place); }
 
+    /// Where the background thread makes connections.
     boost::asio::io_context& context() noexcept { return *context_; }
+    /// On the background thread, outside: goes inside, runs it there, and leaves.
+    void run_inside(const std::function<void()>& what);
 
-    /// Inside: runs the function at that instant, or later if nobody leads then. The timer names it until it
-    /// runs.
+    /// Inside: runs the function at that instant, or a little later. The timer names it until it runs.
     using timer = std::multimap<instant, std::function<void()>>::iterator;
     timer call_at(instant when, std::function<void()> what) { return timers_.emplace(when, std::move(what)); }
     void cancel(timer which) { timers_.erase(which); }
 
-    /// Inside: something more (or less) waits for I/O, so that somebody has to lead.
-    void expect() noexcept { ++expected_; }
-    void settle() noexcept { --expected_; }
+    /// Inside, once: what to do before leaving, namely to send what has been written.
+    void before_leaving(std::function<void()> flush) { flush_ = std::move(flush); }
 
-    /// Inside, once: what to do before the leader sleeps, namely to send what has been written.
-    void before_sleep(std::function<void()> flush) { flush_ = std::move(flush); }
+    /// Inside: the connections, and whether somebody waits for them.
+    seats& places() noexcept { return seats_; }
 
   private:
-    struct follower {
-        parking_place&
-            place;           ///< What its caller waits for; only the store's events and interrupt() touch it.
-        parking_place sleep; ///< Where it sleeps.
-        bool promoted = false;
+    /// What the background thread saw when it looked on the last time.
+    struct tick {
+        std::uint64_t orders_run = 0;
+        std::uint64_t asked = 0;
     };
 
     loop();
-    void lead(parking_place* place, instant until);
-    void pass_on();
+    bool try_enter() noexcept { return inside_.try_lock(); }
+    void leave();
     void run_orders();
-    void run_timers(instant at);
+    void run_timers();
+    void look_at(std::uint64_t source_number, parking_place* of, bool sends);
+    bool has_orders();
+    void ask_for_background();
     void poke();
     void background();
+    instant plan();
+    void look_on(tick& before);
 
     const std::unique_ptr<boost::asio::io_context> context_;
+    seats seats_;
+    struct cover;
+    const std::unique_ptr<cover> cover_;
+
+    core::latch inside_;
 
     core::latch guard_;
-    bool led_ GUARDED_BY(guard_) = false;
-    bool poked_ GUARDED_BY(guard_) = false;
-    bool stopping_ GUARDED_BY(guard_) = false;
-    bool abandoned_ GUARDED_BY(guard_) = false;  ///< The last leader left while something waited for I/O.
-    std::uint64_t turns_ GUARDED_BY(guard_) = 0; ///< How often somebody led.
-    parking_place* leading_for_ GUARDED_BY(guard_) = nullptr;
-    std::vector<follower*> followers_ GUARDED_BY(guard_);
     std::vector<std::function<void()>> orders_ GUARDED_BY(guard_);
+    std::uint64_t orders_run_ GUARDED_BY(guard_) = 0; ///< How often somebody ran what there was.
+    std::uint64_t asked_ GUARDED_BY(guard_) = 0;      ///< How often somebody came.
+    bool watching_ GUARDED_BY(guard_) = false;        ///< The background thread looks every few milliseconds.
+    bool stopping_ GUARDED_BY(guard_) = false;
+    instant next_timer_ GUARDED_BY(guard_) = instant::max();
+    instant
+        sleeps_until_ GUARDED_BY(guard_) = instant::min(); ///< The background thread. Later only if poked.
 
-    // Touched by the leader only; the lead changes hands under guard_.
+    // Touched inside only.
     std::vector<std::function<void()>> running_orders_;
     std::multimap<instant, std::function<void()>> timers_;
     std::function<void()> flush_;
-    std::size_t expected_ = 0;
-    instant last_turn_{};
+    parking_place* inside_for_ = nullptr; ///< What the thread that is inside waits for.
+    instant last_look_{};
 
-    parking_place asked_; ///< Where the background thread sleeps while there is nothing to do.
-    parking_place tick_;  ///< Where it sleeps while a caller may still be on its way to lead.
+    // Touched by the background thread only.
+    std::optional<instant> watching_since_;
+    bool acted_ = false; ///< It was inside.
+
     std::thread thread_;
 };
 

@@ -52,7 +52,7 @@ void sentinel_search::ask_next() {
             self->failed("no answer in time");
         }
     });
-    wire_ = wire::open(io_, at,
+    wire_ = wire::open(io_, at, channel::other,
                        {.on_open =
                             [weak] {
                                 if (const auto self = weak.lock()) {

@@ -132,14 +132,19 @@ void session::answered(const record_ptr& of, const question& what, const result<
 // Append
 
 void session::append(std::shared_ptr<claim_events> entry, bool only_if_free) {
+    know(*entry);
     engine_->io->submit([self = shared_from_this(), entry = std::move(entry), only_if_free,
                          asked_at = boottime()] { self->begin_append(entry, only_if_free, asked_at); });
 }
 
-session::record_ptr session::record_for(const std::shared_ptr<claim_events>& entry) {
-    if (!entry->store_data) {
-        entry->store_data = std::make_shared<record>(entry->claim());
+// Before anybody else can see the claim.
+void session::know(claim_events& entry) {
+    if (!entry.store_data) {
+        entry.store_data = std::make_shared<record>(entry.claim());
     }
+}
+
+session::record_ptr session::record_for(const std::shared_ptr<claim_events>& entry) {
     auto of = std::static_pointer_cast<record>(entry->store_data);
     of->entry = entry;
     records_[of->number] = of;
@@ -230,6 +235,7 @@ void session::refuse(const record_ptr& of, error why) {
 // Remove and close
 
 void session::remove(std::shared_ptr<claim_events> entry) {
+    know(*entry);
     engine_->io->submit([self = shared_from_this(), entry = std::move(entry)] { self->begin_remove(entry); });
 }
 
@@ -291,9 +297,7 @@ bool session::remove_again(const record_ptr& of, const result<reply>& outcome) {
     }
     // Not from here: the connection is about to be taken down.
     of->remove_pause = std::clamp<nanoseconds>(2 * of->remove_pause, first_pause, longest_pause);
-    engine_->io->expect();
     engine_->io->call_at(at, [self = shared_from_this(), of] {
-        self->engine_->io->settle();
         if (of->at == phase::removing) {
             self->send_remove(of);
         }
@@ -327,7 +331,8 @@ void session::close(instant give_up) noexcept {
 // The rest
 
 void session::drive(claim_events& entry, instant until) {
-    engine_->io->drive(entry.place, until);
+    know(entry);
+    engine_->io->drive(entry.place, until, std::static_pointer_cast<record>(entry.store_data)->comes_by);
 }
 
 void session::interrupt(claim_events& entry) noexcept {
@@ -356,10 +361,16 @@ result<void> session::proclaim(claim_events& entry, std::string_view proposal, i
 
 void session::set_phase(record& of, phase to) {
     const auto waits = [](phase at) { return at == phase::waiting || at == phase::subscribing; };
-    if (waits(to) && !waits(of.at)) {
-        engine_->io->expect();
-    } else if (!waits(to) && waits(of.at)) {
-        engine_->io->settle();
+    if (waits(to) != waits(of.at)) {
+        if (waits(to)) {
+            engine_->io->places().expect(channel::messages);
+        } else {
+            engine_->io->places().settle(channel::messages);
+        }
+        of.comes_by.store(waits(to) ? channel::messages : channel::commands, std::memory_order_release);
+        if (of.entry) {
+            engine_->io->wake(of.entry->place);
+        }
     }
     if (to != phase::waiting && of.next_poll) {
         engine_->io->cancel(*of.next_poll);

@@ -76,6 +76,7 @@ class session final : public store_session, public listener, public std::enable_
     void subscribe_for(const record_ptr& of);
     void begin_remove(const std::shared_ptr<claim_events>& entry);
 
+    static void know(claim_events& entry);
     record_ptr record_for(const std::shared_ptr<claim_events>& entry);
     void set_phase(record& of, phase to);
     void forget(const record_ptr& of);

@@ -7,7 +7,7 @@ namespace {
 
 constexpr std::uint16_t sentinel_port = 26379;
 
-std::optional<unsigned> number(std::string_view text) {
+std::optional<unsigned> unsigned_number(std::string_view text) {
     unsigned value = 0;
     const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (problem != std::errc() || end != text.data() + text.size()) {
@@ -102,7 +102,7 @@ result<settings> settings::from(const core::store_config& config, const char* us
         }
     }
     if (!database.empty()) {
-        const auto parsed = number(database);
+        const auto parsed = unsigned_number(database);
         if (!parsed) {
             return config_error("'" + database + "' in '" + url.redacted +
                                 "' is not the number of a database");
