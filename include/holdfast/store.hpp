@@ -63,6 +63,7 @@ struct store_traits {
     std::chrono::nanoseconds min_ttl{};          ///< Smaller TTLs are refused with config.
     std::chrono::nanoseconds max_ttl{}; ///< Larger TTLs are refused with config, but for until_death.
     bool until_death = false;           ///< It takes until_death as a TTL.
+    bool hints = false;                 ///< Its sessions may have hints.
 };
 
 /// Who holds or waits, for people; it never decides anything.
@@ -191,6 +192,17 @@ struct renewal {
     std::chrono::nanoseconds ttl{}; ///< As granted by the engine.
 };
 
+/// Tells that a session may be over before its lease is. Used by one thread, while the session exists.
+class session_hints {
+  public:
+    virtual ~session_hints() = default;
+    /// A descriptor that poll(2) finds readable when there is something to heed. The same for life.
+    virtual int fd() const noexcept = 0;
+    /// Reads what is there; whether the session is to be renewed at once, which then says what is the case.
+    /// The first call looks at everything that may have been before. Never blocks for long.
+    virtual bool heed() noexcept = 0;
+};
+
 /// One process's presence in a store. All its claims end with it. Thread-safe.
 class store_session {
   public:
@@ -204,6 +216,10 @@ class store_session {
     /// Errors: lost (the engine does not know the session any more), unavailable, unauthorized,
     /// unknown_outcome.
     virtual result<renewal> renew(instant give_up) = 0;
+
+    /// With store_traits::hints, asked once, when the session has lived for a moment; null where the system
+    /// gives none (any more): the next renewal finds it then. The default has none.
+    virtual std::unique_ptr<session_hints> hints();
 
     /// Ends the session and removes all its claims. Blocks at most until give_up; idempotent; quiet.
     virtual void close(instant give_up) noexcept = 0;

@@ -50,21 +50,26 @@ alarm_clock::~alarm_clock() {
     }
 }
 
-void alarm_clock::wait_until(instant until) noexcept {
+bool alarm_clock::wait_until(instant until, int descriptor) noexcept {
     if (simulated() != nullptr) {
         simulated_.wait_until(until, source_);
         simulated_.reset();
-        return;
+        return false;
     }
     // Zero would disarm the timer: an instant that has just passed must wake us at once.
     const nanoseconds wake_at = std::max(until.time_since_epoch(), nanoseconds(1));
     const itimerspec setting{.it_interval = {}, .it_value = to_timespec(wake_at)};
     timerfd_settime(timer_fd_, TFD_TIMER_ABSTIME, &setting, nullptr);
-    std::array<pollfd, 2> wait{pollfd{timer_fd_, POLLIN, 0}, pollfd{ring_fd_, POLLIN, 0}};
-    if (poll(wait.data(), wait.size(), -1) > 0 && (wait[1].revents & POLLIN) != 0) {
+    std::array<pollfd, 3> wait{pollfd{timer_fd_, POLLIN, 0}, pollfd{ring_fd_, POLLIN, 0},
+                               pollfd{descriptor, POLLIN, 0}}; // poll() passes over -1.
+    if (poll(wait.data(), wait.size(), -1) <= 0) {
+        return false;
+    }
+    if ((wait[1].revents & POLLIN) != 0) {
         eventfd_t rings = 0;
         eventfd_read(ring_fd_, &rings);
     }
+    return wait[2].revents != 0;
 }
 
 void alarm_clock::ring() noexcept {

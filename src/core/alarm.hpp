@@ -16,8 +16,9 @@ class alarm_clock {
     alarm_clock(const alarm_clock&) = delete;
     alarm_clock& operator=(const alarm_clock&) = delete;
 
-    /// Sleeps until the instant has passed or somebody rings; may return early.
-    void wait_until(instant until) noexcept;
+    /// Sleeps until the instant has passed or somebody rings; may return early. true: this descriptor, if
+    /// there is one, can be read.
+    bool wait_until(instant until, int descriptor = -1) noexcept;
     void ring() noexcept;
 
   private:

@@ -18,6 +18,9 @@ constexpr nanoseconds retry_pause(nanoseconds ttl) noexcept {
     return std::min<nanoseconds>(ttl / 20, std::chrono::seconds(1));
 }
 
+/// A session that lasts for less asks for no hints: giving them back can take longer than all it does.
+constexpr nanoseconds settling_time = std::chrono::milliseconds(100);
+
 } // namespace
 
 result<std::shared_ptr<session>> session::open(const session_terms& terms, instant give_up) {
@@ -273,13 +276,25 @@ instant session::next_deadline(instant at) {
 }
 
 void session::watch_deadlines() {
+    std::unique_ptr<session_hints> hints;
+    instant ask_for_hints = terms_.traits.hints ? engine_->opened().sent_at + settling_time : instant::max();
     while (!call_->stopping.load() && reason() == loss_reason::none) {
         const instant at = now();
         if (lease_.remaining(at) <= nanoseconds::zero()) {
             lose(loss_reason::expired);
             break;
         }
-        alarm_->wait_until(next_deadline(at));
+        bool hinted = false;
+        if (at >= ask_for_hints) {
+            ask_for_hints = instant::max();
+            hints = engine_->hints();
+            hinted = hints != nullptr;
+        } else {
+            hinted = alarm_->wait_until(std::min(next_deadline(at), ask_for_hints), hints ? hints->fd() : -1);
+        }
+        if (hinted && hints->heed()) {
+            doubt();
+        }
     }
 }
 

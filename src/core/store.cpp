@@ -13,6 +13,10 @@ error cannot(const store& engine, const char* what) {
 
 } // namespace
 
+std::unique_ptr<session_hints> store_session::hints() {
+    return nullptr;
+}
+
 void store_session::drive(claim_events& entry, instant until) {
     entry.place.wait_until(until, clock_source::boottime);
 }

@@ -65,9 +65,7 @@ void session::see(const std::shared_ptr<own_claim>& mine, look::outcome what,
                !mine->now.compare_exchange_weak(seen, phase::ended)) {
         }
         if (seen == phase::waiting || seen == phase::holds) {
-            lose(mine, what == look::outcome::corrupt ? loss_reason::replaced
-                       : seat_->alive()               ? loss_reason::broken
-                                                      : loss_reason::expired);
+            lose(mine, what == look::outcome::corrupt ? loss_reason::replaced : seat_->why_gone());
         }
         break;
     }

@@ -74,7 +74,8 @@ void run(engine_state& state) {
         }
         // The first word is the one that every kernel can sleep on without a nap; whoever rings the control
         // rings it too.
-        if (watches.empty()) {
+        if (watches.empty() || waits_for_many()) {
+            // A wake of what lies in the segment may not come any more (segment::cover).
             watches.push_back({&state.control, control});
         }
         state.bell.store(watches.front().word);
@@ -110,7 +111,7 @@ constinit thread_local bool has_lent = false;
 } // namespace
 
 void attendance::sleep_on(word32& word, std::uint32_t value) {
-    if (watches.size() < max_watches) {
+    if (watches.size() + 1 < max_watches) { // One is the thread's own.
         watches.push_back({&word, value});
     } else {
         until = std::min(until, now + fallback_nap);
@@ -155,8 +156,11 @@ engine::~engine() {
     if (runs_.load()) {
         state_->stop.store(true);
         ring(*state_);
-        if (on_thread()) {
-            pthread_detach(thread_); // The last reference went away in an event: it ends by itself.
+        // The last reference may have gone away in an event: then it ends by itself. And without futex_waitv
+        // it may sleep for ever on a word that no wake reaches any more.
+        const bool sleeps_on = memory().covered() && !waits_for_many();
+        if (on_thread() || sleeps_on) {
+            pthread_detach(thread_);
         } else {
             pthread_join(thread_, nullptr);
         }
@@ -181,6 +185,10 @@ void engine::add(const std::shared_ptr<attended>& what) {
     if (runs_.load()) { // Before it looks at all of them when it begins.
         ring(*state_);
     }
+}
+
+void engine::look_up() noexcept {
+    ring(*state_);
 }
 
 void engine::call_thread() noexcept {

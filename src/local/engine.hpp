@@ -89,6 +89,8 @@ class engine {
     /// A claim waits and nobody drives it (yet): the thread watches those ahead of it after a moment, by when
     /// most callers drive it. Its grant needs no watch.
     void call_thread() noexcept;
+    /// Everybody that it attends to looks anew.
+    void look_up() noexcept;
     bool on_thread() const noexcept {
         return runs_.load(std::memory_order_acquire) && pthread_equal(pthread_self(), thread_) != 0;
     }

@@ -46,7 +46,7 @@ loss_reason followed_holds::fate_of(const key& which) const {
     const bool sound = read_line(seat_->memory(), which.first, now);
     // After the line: whoever is taken out of it as expired has been marked so before.
     if (!seat_->alive()) {
-        return loss_reason::expired;
+        return seat_->why_gone();
     }
     if (!sound) {
         return loss_reason::replaced;

@@ -58,11 +58,15 @@ bool has_futex_waitv() noexcept {
            errno == EAGAIN;
 }
 
+bool waits_for_many() noexcept {
+    return !waitv_missing.load(std::memory_order_relaxed);
+}
+
 HOLDFAST_AFTER_WAKE bool futex_wait_any(std::span<const futex_watch> watches, instant until) noexcept {
     if (watches.empty()) {
         return false;
     }
-    if (watches.size() > 1 && !waitv_missing.load(std::memory_order_relaxed)) {
+    if (watches.size() > 1 && waits_for_many()) {
         std::array<waitv_entry, max_watches> entries{};
         const std::size_t count = std::min(watches.size(), max_watches);
         for (std::size_t i = 0; i < count; ++i) {

@@ -65,6 +65,9 @@ inline constexpr std::chrono::milliseconds fallback_nap{10};
 /// Whether the kernel lets us wait on several words.
 bool has_futex_waitv() noexcept;
 
+/// The same, as far as it has turned out up to now: one load.
+bool waits_for_many() noexcept;
+
 /// For tests: behave as if the kernel had no futex_waitv.
 void pretend_no_waitv(bool pretend) noexcept;
 

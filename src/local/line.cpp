@@ -237,6 +237,18 @@ bool still_counts(const segment& in, std::uint32_t slot_index, std::int64_t at_m
     }
 }
 
+bool expire(const segment& in, std::uint32_t slot_index) noexcept {
+    word64& word = in.data().slots[slot_index].session;
+    std::uint64_t session = word.load(std::memory_order_seq_cst);
+    while (state_of(session) == session_state::alive) {
+        if (word.compare_exchange_strong(session, with_state(session, session_state::expired))) {
+            call_session(in, slot_index);
+            return true;
+        }
+    }
+    return false;
+}
+
 HOLDFAST_BEFORE_WAKE void poke(segment_layout& in, std::uint32_t slot_index,
                                std::uint32_t cell_index) noexcept {
     if (cell_index == 0 || cell_index >= cell_count) {

@@ -61,6 +61,9 @@ inline void note_since(record& of, std::uint64_t sequence, std::uint64_t at_ms) 
 /// cross. Whoever sets it on a living process tells it.
 bool still_counts(const segment& in, std::uint32_t slot, std::int64_t at_ms, bool may_expire) noexcept;
 
+/// Marks a session expired that is not yet, whatever its lease says, and tells its process. false: it was.
+bool expire(const segment& in, std::uint32_t slot) noexcept;
+
 /// Wakes whoever waits for the claim with this cell.
 void poke(segment_layout& in, std::uint32_t slot, std::uint32_t cell) noexcept;
 inline void poke(const segment& in, std::uint32_t slot, std::uint32_t cell) noexcept {

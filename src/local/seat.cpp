@@ -193,6 +193,12 @@ seat::~seat() {
     unlock_byte(memory().fd(), slot_byte(slot_));
 }
 
+loss_reason seat::why_gone() const noexcept {
+    return alive()                     ? loss_reason::broken
+           : memory().still_in_place() ? loss_reason::expired
+                                       : loss_reason::replaced;
+}
+
 std::optional<renewal> seat::renew() noexcept {
     word64& word = in_memory().session;
     const renewal next{now(clock_source::monotonic), opened_.ttl};

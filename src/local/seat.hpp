@@ -54,6 +54,9 @@ class seat {
     life_sign sign() const noexcept { return {in_memory().session, expected_}; }
     bool alive() const noexcept { return sign().alive(); }
 
+    /// Why a claim of ours is not there any more.
+    loss_reason why_gone() const noexcept;
+
     /// Moves the deadline. Nothing when the session has expired; then it is marked so.
     std::optional<renewal> renew() noexcept;
 

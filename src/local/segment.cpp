@@ -43,11 +43,14 @@ segment::segment(int fd, void* base, std::string file)
 }
 
 void segment::leave_to_parent() noexcept {
-    // The mapping holds on to the open file as the descriptor does. Zeros take its place: whoever reads it
-    // all the same finds a segment in which nobody sits.
+    cover(); // The mapping holds on to the open file as the descriptor does.
+    close(std::exchange(fd_, -1));
+}
+
+void segment::cover() const noexcept {
+    covered_.store(true); // First: who finds zeros shall know why.
     static_cast<void>(mmap(data_, sizeof(segment_layout), PROT_READ | PROT_WRITE,
                            MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
-    close(std::exchange(fd_, -1));
 }
 
 segment::~segment() {
@@ -92,18 +95,21 @@ bool segment::is_void(owner_id owner) const noexcept {
     return generation_of(session) != owner_generation(owner) || state_of(session) == session_state::free;
 }
 
-bool segment::still_in_place() const noexcept {
+segment::fate segment::where() const noexcept {
     struct stat ours {};
-    if (fstat(fd_, &ours) != 0 || ours.st_nlink == 0 ||
-        ours.st_size < static_cast<off_t>(sizeof(segment_layout))) {
-        return false;
+    if (covered() || fstat(fd_, &ours) != 0 || ours.st_size < static_cast<off_t>(sizeof(segment_layout))) {
+        return fate::cut_short;
+    }
+    if (ours.st_nlink == 0) {
+        return fate::deleted;
     }
     // Moved away it keeps its one name, but whoever comes now makes another one under the name that we use.
     struct stat named {};
     if (lstat(file_.c_str(), &named) != 0) {
-        return errno != ENOENT && errno != ENOTDIR; // We may have lost the right to look: that moves nothing.
+        // We may have lost the right to look: that moves nothing.
+        return errno == ENOENT || errno == ENOTDIR ? fate::moved : fate::in_place;
     }
-    return named.st_dev == ours.st_dev && named.st_ino == ours.st_ino;
+    return named.st_dev == ours.st_dev && named.st_ino == ours.st_ino ? fate::in_place : fate::moved;
 }
 
 error damaged(const segment& in) {

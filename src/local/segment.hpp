@@ -195,8 +195,16 @@ class segment {
     /// Whether what this owner left unfinished may be taken by others.
     bool is_void(owner_id owner) const noexcept;
 
-    /// False when the file was deleted, moved or cut short by somebody: nobody new comes here any more.
-    bool still_in_place() const noexcept;
+    /// What somebody has done to the file. Nobody new comes here any more, except where it is in place.
+    enum class fate { in_place, moved, deleted, cut_short };
+    fate where() const noexcept;
+    bool still_in_place() const noexcept { return where() == fate::in_place; }
+
+    /// Of a file that was cut short: to touch what is missing would end the process (SIGBUS). From now on
+    /// zeros are in its place, for this process alone: a segment in which nobody sits and nothing is held.
+    /// Whoever sleeps on a word of it sleeps on.
+    void cover() const noexcept;
+    bool covered() const noexcept { return covered_.load(); }
 
   private:
     /// In a forked child: lets go of the file.
@@ -205,6 +213,7 @@ class segment {
     int fd_;
     segment_layout* data_;
     std::string file_;
+    mutable std::atomic<bool> covered_{false};
 };
 
 /// For people: the segment says what cannot be.

@@ -29,7 +29,7 @@ result<renewal> session::renew(instant) {
         return error(errc::lost,
                      "this session of " + seat_->memory().file() + " belongs to the parent of this process");
     }
-    if (!seat_->memory().still_in_place()) {
+    if (give_up_if_gone(seat_->engine())) {
         return error(errc::lost,
                      seat_->memory().file() + " was deleted, moved or cut short; all holds in it are lost");
     }

@@ -18,6 +18,7 @@
 #include "followed.hpp"
 #include "life.hpp"
 #include "own_claim.hpp"
+#include "place.hpp"
 #include "seat.hpp"
 #include "waiting.hpp"
 
@@ -36,6 +37,7 @@ class session final : public store_session, public attended, public std::enable_
     void remove(std::shared_ptr<claim_events> entry) override;
     void drive(claim_events& entry, instant until) override;
     void interrupt(claim_events& entry) noexcept override;
+    std::unique_ptr<session_hints> hints() override { return place_hints::make(seat_); }
     std::optional<life_word> second_life() const noexcept override;
     void start_threads() override { seat_->engine().start_thread(); }
     std::shared_ptr<fast_path> fast(const claim& shape) override;

@@ -29,7 +29,8 @@ class local_store final : public store {
                 .lease_per_claim = false,
                 .min_ttl = std::chrono::milliseconds(100),
                 .max_ttl = std::chrono::hours(24),
-                .until_death = true};
+                .until_death = true,
+                .hints = true};
     }
 
     result<void> check(instant give_up) override {

@@ -9,6 +9,8 @@
 //     the same without a thread, see options::threads_later
 //   hold-shared FOLDER NAME TTL_MS
 //     the same as a reader, by its thread's own way in
+//   hold-untold FOLDER NAME TTL_MS
+//     holds as if no inotify instance were left, and prints "lost REASON" when it hears of that
 //   hold-exec FOLDER NAME TTL_MS
 //     the same, but becomes another program then, which sleeps
 //   hold-dump FOLDER NAME TTL_MS MB
@@ -40,6 +42,7 @@
 #include <holdfast/holdfast.hpp>
 
 #include "local/journal.hpp"
+#include "local/place.hpp"
 
 namespace {
 
@@ -207,6 +210,25 @@ int hold(const std::vector<std::string>& words) {
     return 0;
 }
 
+int hold_untold(const std::vector<std::string>& words) {
+    local::pretend_no_inotify(true);
+    const auto locks = connect("local:" + words[1], {.ttl = ttl_of(words[3])});
+    auto held = locks.mutex(words[2]).acquire();
+    if (!held) {
+        std::cout << held.error().message() << std::endl;
+        return 1;
+    }
+    std::cout << "held " << held->token().value() << std::endl;
+    std::atomic<bool> lost{false};
+    const std::stop_callback hears(held->lost(), [&lost] {
+        lost.store(true);
+        lost.notify_all();
+    });
+    lost.wait(false);
+    std::cout << "lost " << to_string(held->reason()) << std::endl;
+    return 0;
+}
+
 int hold_many(const std::vector<std::string>& words) {
     const auto locks = connect("local:" + words[1], {.ttl = std::chrono::seconds(600)});
     std::vector<held> holds;
@@ -325,6 +347,9 @@ int main(int argc, char** argv) {
                                    words[0] == "hold-shared" || words[0] == "hold-exec")) ||
             (words.size() == 5 && words[0] == "hold-dump")) {
             return hold(words);
+        }
+        if (words.size() == 4 && words[0] == "hold-untold") {
+            return hold_untold(words);
         }
         if (words.size() == 2 && words[0] == "lines") {
             return lines(words);
