@@ -61,6 +61,11 @@ struct options {
     /// and hold, but left to the end of the process. Sessions and holds end as ever. For programs that end
     /// right after that, by std::_Exit() where the store has threads that its destructors would have ended.
     bool store_until_exit = false;
+    /// local: whoever cuts the segment's file short would end every process that then uses it, by SIGBUS. So
+    /// a handler of that signal is set when the first segment is opened: for addresses in a segment it makes
+    /// every hold lost, and everything else it passes on to the handler that it found, or to the default.
+    /// false: segments that this object opens are left as they are, and no handler is set for them.
+    bool catch_sigbus = true;
 };
 
 /// How a mutex is used.

@@ -97,7 +97,8 @@ result<std::shared_ptr<client>> client::connect(std::string_view url, const opti
                                   .ca_file = how.ca_file,
                                   .cert_file = how.cert_file,
                                   .key_file = how.key_file,
-                                  .threads_later = how.threads_later});
+                                  .threads_later = how.threads_later,
+                                  .catch_sigbus = how.catch_sigbus});
         if (!engine) {
             return engine.error();
         }

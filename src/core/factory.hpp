@@ -38,6 +38,7 @@ struct store_config {
     std::string cert_file;
     std::string key_file;
     bool threads_later = false; ///< As options::threads_later.
+    bool catch_sigbus = true;   ///< As options::catch_sigbus.
 };
 
 /// Takes a URL apart. Errors: config, naming the part and the remedy; never the password.

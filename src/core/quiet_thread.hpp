@@ -1,4 +1,5 @@
-// Threads of the library's own. They block every signal, so that handlers run on the program's threads only.
+// Threads of the library's own. They block every signal, so that handlers run on the program's threads only;
+// but not those that a fault raises, whose handlers the kernel would not call at all.
 #pragma once
 
 #include <optional>
@@ -12,12 +13,21 @@
 
 namespace holdfast::core {
 
-/// Starts a thread with all signals blocked. Throws std::system_error when the system has no thread left.
+/// What a thread of the library's own blocks.
+inline sigset_t quiet_signals() noexcept {
+    sigset_t all;
+    sigfillset(&all);
+    for (const int fault : {SIGBUS, SIGSEGV, SIGFPE, SIGILL, SIGTRAP, SIGSYS}) {
+        sigdelset(&all, fault);
+    }
+    return all;
+}
+
+/// Starts a thread with these signals blocked. Throws std::system_error when the system has no thread left.
 template <typename Function>
 std::thread start_quiet_thread(Function body) {
-    sigset_t all;
+    const sigset_t all = quiet_signals();
     sigset_t before;
-    sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     // The mask is inherited; it must come back also when the thread cannot be made.
     struct restore {

@@ -5,6 +5,8 @@
 
 #include <signal.h>
 
+#include "core/quiet_thread.hpp"
+
 #include "waiting.hpp"
 
 namespace holdfast::local {
@@ -134,9 +136,8 @@ void engine::start_thread() {
     if (runs_.load()) {
         return;
     }
-    sigset_t all;
+    const sigset_t all = core::quiet_signals();
     sigset_t before;
-    sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     auto argument = std::make_unique<std::shared_ptr<engine_state>>(state_);
     const int failed = pthread_create(&thread_, nullptr, thread_main, argument.get());

@@ -289,7 +289,7 @@ std::string folder_for(const std::string& path) {
     return path.empty() ? "/var/tmp/holdfast-" + std::to_string(geteuid()) : path;
 }
 
-result<std::shared_ptr<segment>> open_segment(const std::string& path, instant give_up) {
+result<std::shared_ptr<segment>> open_segment(const std::string& path, instant give_up, bool catches) {
     const std::string folder = folder_for(path);
     const std::string file = folder + (folder.back() == '/' ? "" : "/") + segment_file;
     auto opened = open_folder(folder, path.empty());
@@ -308,12 +308,12 @@ result<std::shared_ptr<segment>> open_segment(const std::string& path, instant g
         }
         if (*found) {
             owned_fd fd(**found);
-            auto ready = prepare(fd.get(), file);
+            auto ready = prepare(fd.get(), file, catches);
             if (!ready) {
                 return ready.error();
             }
             if (*ready != nullptr) {
-                return std::make_shared<segment>(fd.release(), *ready, file);
+                return std::make_shared<segment>(fd.release(), std::move(*ready), file);
             }
         }
         if (now(clock_source::monotonic) >= give_up) {

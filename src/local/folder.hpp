@@ -45,8 +45,8 @@ std::string folder_for(const std::string& path);
 
 /// Opens, checks and, where needed, initialises the segment. Blocks at most until give_up (CLOCK_MONOTONIC).
 /// Errors: config, unauthorized (no permission), unavailable (somebody else has been initialising it all the
-/// time). Every message names the file or folder and a remedy.
-result<std::shared_ptr<segment>> open_segment(const std::string& path, instant give_up);
+/// time). catches: see mapping. Every message names the file or folder and a remedy.
+result<std::shared_ptr<segment>> open_segment(const std::string& path, instant give_up, bool catches = true);
 
 /// For tests: behave as if the folder's file system could not make a file without a name.
 void pretend_no_tmpfile(bool pretend) noexcept;

@@ -8,7 +8,6 @@
 #include <optional>
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -100,12 +99,6 @@ std::uint64_t token_floor(const segment_layout& old) noexcept {
         }
     }
     return floor;
-}
-
-/// Maps the whole file, or as much of it as there is: pages beyond its end must not be touched.
-void* map(int fd, std::size_t bytes) noexcept {
-    void* base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    return base == MAP_FAILED ? nullptr : base;
 }
 
 /// Every page gets its place on the disk, also those of a file that is shorter yet. What is merely promised
@@ -208,10 +201,10 @@ void pretend_boot_id(std::array<std::uint64_t, 2> id) {
     pretended_boot = id;
 }
 
-result<void*> prepare(int fd, const std::string& file) {
+result<std::unique_ptr<mapping>> prepare(int fd, const std::string& file, bool catches) {
     const bool alone = lock_byte(fd, presence_byte, true);
     if (!alone && !lock_byte(fd, presence_byte, false)) {
-        return static_cast<void*>(nullptr);
+        return std::unique_ptr<mapping>();
     }
     alignas(4096) header head{};
     off_t bytes = 0;
@@ -226,7 +219,7 @@ result<void*> prepare(int fd, const std::string& file) {
     const bool must = *seen == condition::fresh;
     if (must && !alone) {
         unlock_byte(fd, presence_byte); // Whoever makes it must be alone; perhaps that becomes us.
-        return static_cast<void*>(nullptr);
+        return std::unique_ptr<mapping>();
     }
     if (must && !take_room(fd)) {
         error why = no_room(file);
@@ -236,22 +229,20 @@ result<void*> prepare(int fd, const std::string& file) {
         }
         return why;
     }
-    void* base = map(fd, sizeof(segment_layout));
-    if (base == nullptr) {
+    auto memory = std::make_unique<mapping>(fd, sizeof(segment_layout), catches);
+    if (memory->base() == nullptr) {
         return error(errc::config, "mapping " + file + " failed: " +
                                        std::error_code(errno, std::generic_category()).message());
     }
     if (alone && *seen != condition::usable) {
-        if (auto made = initialise(fd, base, bytes, file); !made) {
-            munmap(base, sizeof(segment_layout));
+        if (auto made = initialise(fd, memory->base(), bytes, file); !made) {
             return made.error();
         }
     }
     if (alone && !lock_byte(fd, presence_byte, false)) { // From exclusive to shared, without a gap.
-        munmap(base, sizeof(segment_layout));
-        return static_cast<void*>(nullptr);
+        return std::unique_ptr<mapping>();
     }
-    return base;
+    return memory;
 }
 
 } // namespace holdfast::local

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include <pthread.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,8 +26,9 @@ open_segments& opened() {
 
 } // namespace
 
-segment::segment(int fd, void* base, std::string file)
-    : fd_(fd), data_(static_cast<segment_layout*>(base)), file_(std::move(file)) {
+segment::segment(int fd, std::unique_ptr<mapping> memory, std::string file)
+    : fd_(fd), memory_(std::move(memory)), data_(static_cast<segment_layout*>(memory_->base())),
+      file_(std::move(file)) {
     static const int registered =
         pthread_atfork([] { opened().guard.lock(); }, [] { opened().guard.unlock(); },
                        [] {
@@ -47,18 +47,11 @@ void segment::leave_to_parent() noexcept {
     close(std::exchange(fd_, -1));
 }
 
-void segment::cover() const noexcept {
-    covered_.store(true); // First: who finds zeros shall know why.
-    static_cast<void>(mmap(data_, sizeof(segment_layout), PROT_READ | PROT_WRITE,
-                           MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
-}
-
 segment::~segment() {
     {
         const std::lock_guard locked(opened().guard);
         std::erase(opened().all, this);
     }
-    munmap(data_, sizeof(segment_layout));
     if (fd_ >= 0) {
         close(fd_);
     }

@@ -37,11 +37,13 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include <holdfast/error.hpp>
 #include <holdfast/types.hpp>
 
+#include "mapping.hpp"
 #include "word.hpp"
 
 namespace holdfast::local {
@@ -180,7 +182,7 @@ inline constexpr std::uint32_t max_line = 16382;
 class segment {
   public:
     /// Takes over the descriptor and the mapping of sizeof(segment_layout) bytes. A forked child has neither.
-    segment(int fd, void* base, std::string file);
+    segment(int fd, std::unique_ptr<mapping> memory, std::string file);
     ~segment();
     segment(const segment&) = delete;
     segment& operator=(const segment&) = delete;
@@ -200,20 +202,18 @@ class segment {
     fate where() const noexcept;
     bool still_in_place() const noexcept { return where() == fate::in_place; }
 
-    /// Of a file that was cut short: to touch what is missing would end the process (SIGBUS). From now on
-    /// zeros are in its place, for this process alone: a segment in which nobody sits and nothing is held.
-    /// Whoever sleeps on a word of it sleeps on.
-    void cover() const noexcept;
-    bool covered() const noexcept { return covered_.load(); }
+    /// Of a file that was cut short: zeros take the place of its bytes. See mapping.
+    void cover() const noexcept { memory_->cover(); }
+    bool covered() const noexcept { return memory_->covered(); }
 
   private:
     /// In a forked child: lets go of the file.
     void leave_to_parent() noexcept;
 
     int fd_;
-    segment_layout* data_;
+    const std::unique_ptr<mapping> memory_;
+    segment_layout* const data_;
     std::string file_;
-    mutable std::atomic<bool> covered_{false};
 };
 
 /// For people: the segment says what cannot be.

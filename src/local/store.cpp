@@ -18,8 +18,8 @@ namespace {
 
 class local_store final : public store {
   public:
-    local_store(std::string path, bool threads_later)
-        : path_(std::move(path)), threads_later_(threads_later) {}
+    explicit local_store(const core::store_config& config)
+        : path_(config.url.path), threads_later_(config.threads_later), catches_(config.catch_sigbus) {}
 
     store_traits traits() const override {
         return {.engine = "local",
@@ -58,7 +58,8 @@ class local_store final : public store {
         if (!ready) {
             return ready.error();
         }
-        return list_segment((*ready)->memory());
+        auto all = list_segment((*ready)->memory());
+        return (*ready)->memory().covered() ? damaged((*ready)->memory()) : std::move(all);
     }
 
     result<resource_status> show(const resource_name& name, instant give_up) override {
@@ -66,7 +67,8 @@ class local_store final : public store {
         if (!ready) {
             return ready.error();
         }
-        return show_name((*ready)->memory(), name.bytes());
+        auto line = show_name((*ready)->memory(), name.bytes());
+        return (*ready)->memory().covered() ? damaged((*ready)->memory()) : std::move(line);
     }
 
     result<std::size_t> break_holds(const resource_name& name, std::optional<token> only,
@@ -106,7 +108,7 @@ class local_store final : public store {
     }
 
     std::vector<finding> diagnose(std::chrono::nanoseconds ttl, instant give_up) override {
-        return local::diagnose(path_, open_segment(path_, give_up), ttl);
+        return local::diagnose(path_, open_segment(path_, give_up, catches_), ttl);
     }
 
   private:
@@ -127,7 +129,7 @@ class local_store final : public store {
                          "this connection to the local store was made before a fork; connect again");
         }
         if (!engine_ || !engine_->memory().still_in_place()) {
-            auto memory = open_segment(path_, give_up);
+            auto memory = open_segment(path_, give_up, catches_);
             if (!memory) {
                 return memory.error();
             }
@@ -138,6 +140,7 @@ class local_store final : public store {
 
     const std::string path_;
     const bool threads_later_;
+    const bool catches_;
     core::latch guard_;
     std::shared_ptr<engine> engine_ GUARDED_BY(guard_);
 };
@@ -155,7 +158,7 @@ result<std::unique_ptr<store>> make(const core::store_config& config) {
     if (!config.url.path.empty() && config.url.path.front() != '/') {
         return error(errc::config, config.url.redacted + " names a relative folder; write local:/folder");
     }
-    return std::unique_ptr<store>(std::make_unique<local_store>(config.url.path, config.threads_later));
+    return std::unique_ptr<store>(std::make_unique<local_store>(config));
 }
 
 } // namespace

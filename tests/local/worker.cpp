@@ -11,6 +11,15 @@
 //     the same as a reader, by its thread's own way in
 //   hold-untold FOLDER NAME TTL_MS
 //     holds as if no inotify instance were left, and prints "lost REASON" when it hears of that
+//   endure FOLDER THREADS WATCHES
+//     uses names of every kind until the store is refused, and then prints "refused" and why; WATCHES 0:
+//     without inotify. Prints "going" before
+//   be-cut FOLDER CATCH
+//     holds, cuts the segment short, goes on using it, and prints what became of the hold and of the next;
+//     CATCH 0: with options::catch_sigbus off
+//   bus FOLDER HOW
+//     handles SIGBUS itself ("plain", "info": by a handler, which prints "handled" and exits; "ignored"),
+//     opens the store, and is then sent one; then prints "went on"
 //   hold-exec FOLDER NAME TTL_MS
 //     the same, but becomes another program then, which sleeps
 //   hold-dump FOLDER NAME TTL_MS MB
@@ -31,6 +40,7 @@
 #include <cstdlib>
 #include <functional>
 #include <iostream>
+#include <mutex>
 #include <random>
 #include <string>
 #include <thread>
@@ -229,6 +239,99 @@ int hold_untold(const std::vector<std::string>& words) {
     return 0;
 }
 
+int endure(const std::vector<std::string>& words) {
+    local::pretend_no_inotify(words[3] == "0");
+    const options how{.ttl = milliseconds(900), .op_timeout = milliseconds(50)};
+    auto connected = try_connect("local:" + words[1], how);
+    for (int turn = 0; !connected && turn < 200; ++turn) { // Somebody else takes his time to make it.
+        connected = try_connect("local:" + words[1], how);
+    }
+    const auto locks = connected.value();
+    std::atomic<int> turns{0};
+    std::atomic<bool> going{false};
+    std::mutex guard;
+    std::string refusal;
+    std::vector<std::thread> threads;
+    for (int i = 0; i < std::stoi(words[2]); ++i) {
+        threads.emplace_back([&] {
+            auto mutex = locks.mutex("mutex");
+            auto shared = locks.shared_mutex("shared");
+            auto permits = locks.semaphore("permits", 2);
+            for (int turn = 0;; ++turn) {
+                auto held = turn % 5 == 0   ? mutex.acquire()
+                            : turn % 5 == 1 ? shared.acquire_shared()
+                            : turn % 5 == 2 ? permits.acquire()
+                            : turn % 5 == 3 ? mutex.try_acquire_for(milliseconds(50))
+                                            : locks.mutex("new " + std::to_string(turn % 1000)).try_acquire();
+                if (!held && held.error().code() == errc::unavailable) {
+                    const std::lock_guard locked(guard);
+                    refusal = held.error().message();
+                    return;
+                }
+                if (held && turn % 16 == 0) {
+                    static_cast<void>(held->lost());
+                }
+                if (++turns == 200) {
+                    going.store(true);
+                    going.notify_all();
+                }
+            }
+        });
+    }
+    going.wait(false);
+    std::cout << "going" << std::endl;
+    for (auto& each : threads) {
+        each.join();
+    }
+    std::cout << "refused " << refusal << std::endl;
+    return 0;
+}
+
+int be_cut(const std::vector<std::string>& words) {
+    local::pretend_no_inotify(true); // The handler alone shall do it.
+    const auto locks = connect(
+        "local:" + words[1],
+        {.ttl = std::chrono::hours(24), .op_timeout = milliseconds(50), .catch_sigbus = words[2] != "0"});
+    auto held = locks.mutex("name").acquire();
+    if (!held || truncate((words[1] + "/holdfast.segment").c_str(), 100000) != 0) {
+        return 1;
+    }
+    const bool lost = held->is_lost();
+    const auto listed = locks.list();
+    const auto next = locks.mutex("name").try_acquire();
+    std::cout << (lost ? "lost" : "held") << std::endl;
+    std::cout << (listed ? "listed" : listed.error().message()) << std::endl;
+    std::cout << (next ? "next" : next.error().message()) << std::endl;
+    return 0;
+}
+
+void say_handled() {
+    const std::string said = "handled\n";
+    _exit(write(1, said.data(), said.size()) == static_cast<ssize_t>(said.size()) ? 0 : 1);
+}
+
+int bus(const std::vector<std::string>& words) {
+    struct sigaction how {};
+    if (words[2] == "info") {
+        how.sa_flags = SA_SIGINFO;
+        how.sa_sigaction = [](int number, siginfo_t* info, void* context) {
+            if (number == SIGBUS && info->si_pid == getpid() && context != nullptr) {
+                say_handled();
+            }
+        };
+    } else if (words[2] == "plain") {
+        how.sa_handler = [](int) { say_handled(); };
+    } else {
+        how.sa_handler = SIG_IGN;
+    }
+    sigaction(SIGBUS, &how, nullptr);
+    const auto locks = connect("local:" + words[1]);
+    const auto held = locks.mutex("name").acquire();
+    kill(getpid(), SIGBUS);
+    std::cout << (held ? "went on" : "not held") << std::endl;
+    return 0;
+}
+
 int hold_many(const std::vector<std::string>& words) {
     const auto locks = connect("local:" + words[1], {.ttl = std::chrono::seconds(600)});
     std::vector<held> holds;
@@ -350,6 +453,15 @@ int main(int argc, char** argv) {
         }
         if (words.size() == 4 && words[0] == "hold-untold") {
             return hold_untold(words);
+        }
+        if (words.size() == 4 && words[0] == "endure") {
+            return endure(words);
+        }
+        if (words.size() == 3 && words[0] == "bus") {
+            return bus(words);
+        }
+        if (words.size() == 3 && words[0] == "be-cut") {
+            return be_cut(words);
         }
         if (words.size() == 2 && words[0] == "lines") {
             return lines(words);
