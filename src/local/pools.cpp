@@ -60,7 +60,8 @@ std::uint32_t prepare_record(const segment& in, owner_id me, std::uint64_t hash,
     std::uint32_t index = no_index;
     if (data.head.record_high.load() < record_count) {
         const std::uint32_t fresh = data.head.record_high.fetch_add(1);
-        if (fresh < record_count && take(in, data.records[fresh].owner, me)) {
+        // Should somebody have written to the count, it may be one that is in use.
+        if (fresh < record_count && !is_published(in, fresh) && take(in, data.records[fresh].owner, me)) {
             index = fresh;
         }
     }
