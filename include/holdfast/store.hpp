@@ -168,11 +168,13 @@ class fast_path {
     /// own data spares himself the memory that has gone cold while he held. Works as long as the path lives.
     /// Nothing by default: call release().
     struct way_out {
+        /// As fast_path::release(); null where there is no such way.
         bool (*release)(const way_out& by, std::uint64_t ticket) noexcept = nullptr;
-        fast_path* path = nullptr;
-        std::array<void*, 2> places{};
-        std::uint64_t mark = 0;
+        fast_path* path = nullptr;     ///< Whose way it is.
+        std::array<void*, 2> places{}; ///< The store's own.
+        std::uint64_t mark = 0;        ///< The store's own.
     };
+    /// The way out of the holds of this path.
     virtual way_out direct_release() noexcept;
     /// Ends the hold. false: not possible in this way, or no longer ours; call remove().
     virtual bool release(std::uint64_t ticket) noexcept = 0;
