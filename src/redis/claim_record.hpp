@@ -43,6 +43,7 @@ struct session::record {
     std::optional<loop::timer> next_poll;
     std::chrono::nanoseconds look = first_look;
     bool polling = false;
+    bool watches_gate = false;
     /// There was reason to look while a question was under way, whose answer may be older than the reason.
     bool look_again = false;
 };

@@ -10,12 +10,17 @@ namespace holdfast::redis {
 engine::engine(settings at)
     : where(std::move(at)), io(loop::start()),
       commands_(std::make_shared<connection>(*io, where, channel::commands)),
-      messages_(std::make_shared<connection>(*io, where, channel::messages)) {
+      messages_(std::make_shared<connection>(*io, where, channel::messages)),
+      key_prefix_("__keyspace@" + std::to_string(where.database) + "__:") {
     messages_->listen({.on_message = [this](const reply& pushed) { on_message(pushed); },
                        .on_ready =
                            [this] {
+                               asked_for_.clear();
                                for (const auto& entry : listeners_) {
-                                   messages_->tell({"SUBSCRIBE", entry.first});
+                                   ask_for(entry.first);
+                               }
+                               for (const auto& entry : watched_keys_) {
+                                   ask_for(key_prefix_ + entry.first);
                                }
                            },
                        .on_down = [this](const error& why) { on_messages_down(why); }});
@@ -98,7 +103,7 @@ result<reply> engine::run(const script& code, const std::string& name,
 void engine::subscribe(const std::string& channel, std::weak_ptr<listener> who) {
     listeners_[channel] = std::move(who);
     if (messages_->ready()) {
-        messages_->tell({"SUBSCRIBE", channel});
+        ask_for(channel);
     } else {
         messages_->want();
     }
@@ -107,6 +112,26 @@ void engine::subscribe(const std::string& channel, std::weak_ptr<listener> who) 
 void engine::unsubscribe(const std::string& channel) {
     if (listeners_.erase(channel) > 0) {
         messages_->tell({"UNSUBSCRIBE", channel});
+    }
+}
+
+void engine::ask_for(const std::string& channel) {
+    messages_->tell({"SUBSCRIBE", channel});
+    asked_for_.push_back(channel);
+}
+
+// Who watches a key waits, and so has the connection for messages.
+void engine::watch_key(const std::string& key) {
+    if (watched_keys_[key]++ == 0 && messages_->ready()) {
+        ask_for(key_prefix_ + key);
+    }
+}
+
+void engine::unwatch_key(const std::string& key) {
+    const auto found = watched_keys_.find(key);
+    if (found != watched_keys_.end() && --found->second == 0) {
+        watched_keys_.erase(found);
+        messages_->tell({"UNSUBSCRIBE", key_prefix_ + key});
     }
 }
 
@@ -122,7 +147,15 @@ std::vector<std::shared_ptr<listener>> engine::everybody() const {
 
 void engine::on_message(const reply& pushed) {
     if (pushed.is_error()) {
-        // A SUBSCRIBE was refused; whose it was does not show, and the reason holds for all.
+        const bool of_a_key = !asked_for_.empty() && asked_for_.front().starts_with(key_prefix_);
+        if (!asked_for_.empty()) {
+            asked_for_.pop_front();
+        }
+        if (of_a_key) {
+            tells_of_keys = false; // The user has no right to it: whoever waits looks from time to time.
+            return;
+        }
+        // The reason holds for all.
         const error why = error_of(pushed, where);
         for (const auto& each : everybody()) {
             static_cast<void>(each->on_unsubscribed(why));
@@ -132,15 +165,37 @@ void engine::on_message(const reply& pushed) {
     if (pushed.type != reply::kind::array || pushed.items.size() < 3) {
         return;
     }
-    const auto found = listeners_.find(pushed.items[1].text);
-    const auto who = found == listeners_.end() ? nullptr : found->second.lock();
-    if (!who) {
+    const std::string& channel = pushed.items[1].text;
+    if (pushed.items[0].text == "subscribe") {
+        on_subscribed(channel);
+    } else if (pushed.items[0].text == "message" && channel.starts_with(key_prefix_)) {
+        const std::string_view event = pushed.items[2].str();
+        if (event == "del" || event == "expired" || event == "evicted" || event == "rename_from") {
+            for (const auto& each : everybody()) {
+                each->on_key_gone(channel.substr(key_prefix_.size()));
+            }
+        }
+    } else if (pushed.items[0].text == "message") {
+        const auto found = listeners_.find(channel);
+        if (const auto who = found == listeners_.end() ? nullptr : found->second.lock()) {
+            who->on_message(pushed.items[2].str());
+        }
+    }
+}
+
+void engine::on_subscribed(const std::string& channel) {
+    if (!asked_for_.empty() && asked_for_.front() == channel) {
+        asked_for_.pop_front();
+    }
+    if (channel.starts_with(key_prefix_)) {
+        for (const auto& each : everybody()) {
+            each->on_key_gone(channel.substr(key_prefix_.size())); // It may have gone before.
+        }
         return;
     }
-    if (pushed.items[0].text == "subscribe") {
+    const auto found = listeners_.find(channel);
+    if (const auto who = found == listeners_.end() ? nullptr : found->second.lock()) {
         who->on_subscribed();
-    } else if (pushed.items[0].text == "message") {
-        who->on_message(pushed.items[2].str());
     }
 }
 

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <array>
+#include <atomic>
+#include <deque>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -23,6 +25,8 @@ class listener {
     virtual void on_message(std::string_view text) = 0;
     /// The subscription cannot stand, or stands no more. True: try again.
     virtual bool on_unsubscribed(const error& why) = 0;
+    /// A key that was watched may be gone.
+    virtual void on_key_gone(const std::string& key) = 0;
 };
 
 class engine : public std::enable_shared_from_this<engine> {
@@ -51,17 +55,28 @@ class engine : public std::enable_shared_from_this<engine> {
     void subscribe(const std::string& channel, std::weak_ptr<listener> who);
     void unsubscribe(const std::string& channel);
 
+    /// Whether the server tells when keys go (notify-keyspace-events). From any thread.
+    std::atomic<bool> tells_of_keys{false};
+    /// All sessions hear of the key until it was unwatched as often. Only if tells_of_keys.
+    void watch_key(const std::string& key);
+    void unwatch_key(const std::string& key);
+
     /// EVALs on their way, by script: behind one of them an EVALSHA is enough.
     std::array<std::size_t, script_count> evals_in_flight{};
 
   private:
+    void ask_for(const std::string& channel);
     void on_message(const reply& pushed);
+    void on_subscribed(const std::string& channel);
     void on_messages_down(const error& why);
     std::vector<std::shared_ptr<listener>> everybody() const;
 
     const std::shared_ptr<connection> commands_;
     const std::shared_ptr<connection> messages_;
     std::unordered_map<std::string, std::weak_ptr<listener>> listeners_;
+    const std::string key_prefix_; ///< What the channel of a key begins with.
+    std::unordered_map<std::string, std::size_t> watched_keys_;
+    std::deque<std::string> asked_for_; ///< Channels whose confirmation is still to come, in order.
 };
 
 } // namespace holdfast::redis

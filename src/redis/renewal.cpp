@@ -173,6 +173,7 @@ void session::plan_poll(const record_ptr& of, long long code) {
     if (code <= verdict::behind_foreigner) {
         pause = std::min<nanoseconds>(of->look, milliseconds(verdict::behind_foreigner - code + 1));
         of->look = std::min<nanoseconds>(2 * of->look, slowest_look);
+        watch_gate(of);
     } else if (code <= verdict::look_again) {
         pause = milliseconds(verdict::look_again - code + 1);
         of->look = first_look;

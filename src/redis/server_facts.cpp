@@ -9,6 +9,7 @@ namespace {
 /// What decides about the level, and what it must be for the highest.
 constexpr std::array<std::string_view, 3> keys{"appendonly", "appendfsync", "maxmemory-policy"};
 constexpr std::array<std::string_view, 3> wanted{"yes", "always", "noeviction"};
+constexpr std::string_view events_key = "notify-keyspace-events";
 
 /// The value of "key:value" in an INFO reply.
 std::string_view info_field(std::string_view info, std::string_view key) {
@@ -71,12 +72,13 @@ std::vector<std::vector<std::string>> server_facts::questions() {
     for (const std::string_view key : keys) {
         asked.push_back({"CONFIG", "GET", std::string(key)});
     }
+    asked.push_back({"CONFIG", "GET", std::string(events_key)});
     return asked;
 }
 
 server_facts server_facts::from(std::span<const reply> replies) {
     server_facts facts;
-    if (replies.size() != 3 + keys.size()) {
+    if (replies.size() != 4 + keys.size()) {
         return facts;
     }
     if (const auto& time = replies[0].items; time.size() == 2) {
@@ -99,6 +101,11 @@ server_facts server_facts::from(std::span<const reply> replies) {
         if (const auto& pair = replies[3 + i].items; pair.size() == 2) {
             facts.configured.emplace(keys[i], std::string(pair[1].str()));
         }
+    }
+    if (const auto& pair = replies.back().items; pair.size() == 2) {
+        const std::string_view events = pair[1].str();
+        const auto has = [&](char what) { return events.find(what) != std::string_view::npos; };
+        facts.tells_of_keys = has('K') && (has('A') || has('g'));
     }
     return facts;
 }

@@ -23,6 +23,7 @@ struct server_facts {
     /// By name; what CONFIG GET refuses is missing.
     std::map<std::string, std::string> configured;
     std::optional<std::int64_t> time_us; ///< The server's clock.
+    bool tells_of_keys = false;          ///< Whoever subscribes hears of keys that are deleted.
 
     /// The questions, to be sent in one pipeline, and what the replies to them say.
     static std::vector<std::vector<std::string>> questions();

@@ -376,6 +376,9 @@ void session::set_phase(record& of, phase to) {
         engine_->io->cancel(*of.next_poll);
         of.next_poll.reset();
     }
+    if (to != phase::waiting && of.watches_gate) {
+        unwatch_gate(of);
+    }
     of.at = to;
 }
 

@@ -44,6 +44,7 @@ class session final : public store_session, public listener, public std::enable_
     void on_subscribed() override;
     void on_message(std::string_view text) override;
     bool on_unsubscribed(const error& why) override;
+    void on_key_gone(const std::string& key) override;
 
   private:
     enum class phase { gone, appending, subscribing, waiting, holding, removing };
@@ -81,6 +82,8 @@ class session final : public store_session, public listener, public std::enable_
     void set_phase(record& of, phase to);
     void forget(const record_ptr& of);
     void plan_poll(const record_ptr& of, long long code);
+    void watch_gate(const record_ptr& of);
+    void unwatch_gate(record& of);
     void look(const record_ptr& of);
     void poll(const record_ptr& of);
     void grant(const record_ptr& of, std::uint64_t token);
@@ -103,6 +106,8 @@ class session final : public store_session, public listener, public std::enable_
 
     // Inside the loop only.
     std::unordered_map<std::uint64_t, record_ptr> records_;
+    /// By gate: those who wait for a foreign holder of whose leaving the server tells.
+    std::unordered_map<std::string, std::vector<record_ptr>> behind_foreigners_;
     bool subscribed_ = false;
     bool subscribing_ = false; ///< It has been asked for, and is neither confirmed nor refused.
     bool closed_ = false;

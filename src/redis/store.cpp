@@ -35,6 +35,7 @@ result<void> store::check(instant give_up) {
     if (facts.role == "slave") {
         return error(errc::config, at + " is a replica of " + facts.master_host + "; connect to its master");
     }
+    engine_->tells_of_keys = facts.tells_of_keys;
     verdict_on_level done = judge(facts, engine_->where.assume);
     if (!engine_->where.sentinels.empty()) {
         done.gives = level::efficiency;

@@ -56,6 +56,36 @@ bool session::on_unsubscribed(const error& why) {
     return waits;
 }
 
+// Foreign holders tell nobody when they leave, but the server may.
+void session::watch_gate(const record_ptr& of) {
+    if (!of->watches_gate && engine_->tells_of_keys) {
+        of->watches_gate = true;
+        behind_foreigners_[of->gate].push_back(of);
+        engine_->watch_key(of->gate);
+    }
+}
+
+void session::unwatch_gate(record& of) {
+    of.watches_gate = false;
+    const auto found = behind_foreigners_.find(of.gate);
+    std::erase_if(found->second, [&](const record_ptr& each) { return each.get() == &of; });
+    if (found->second.empty()) {
+        behind_foreigners_.erase(found);
+    }
+    engine_->unwatch_key(of.gate);
+}
+
+void session::on_key_gone(const std::string& key) {
+    const auto found = behind_foreigners_.find(key);
+    if (found == behind_foreigners_.end()) {
+        return;
+    }
+    for (const record_ptr& of : std::vector(found->second)) {
+        of->look = first_look;
+        look(of);
+    }
+}
+
 void session::on_message(std::string_view text) {
     const std::size_t space = text.find(' ');
     claim_id id;

@@ -32,6 +32,64 @@ TEST_F(interop, a_plain_key_that_expires_is_succeeded_at_once) {
     EXPECT_LT(std::chrono::steady_clock::now() - began, 2s);
 }
 
+TEST(interop_events, of_the_server_tell_when_a_foreign_holder_leaves) {
+    redis_server server({"--notify-keyspace-events", "Kg"});
+    raw_client raw(server.port());
+    auto locks = connect(server.url());
+    raw({"SET", "a", "somebody", "PX", "60000"});
+    auto waiter = std::async(std::launch::async, [&] { return locks.mutex("a").acquire(); });
+    const std::string events = "__keyspace@0__:a";
+    ASSERT_TRUE(wait_for([&] { return raw.number({"PUBLISH", events, "expire"}) == 1; }, 10s));
+    // Whoever waits looks at every event, and so more often than its timer would have it look: twice a second
+    // by now.
+    const auto looks = [&] {
+        const std::string text = raw.text({"INFO", "commandstats"});
+        const auto at = text.find("cmdstat_evalsha:calls=");
+        return at == std::string::npos
+                   ? 0
+                   : std::stol(text.substr(at + std::string("cmdstat_evalsha:calls=").size()));
+    };
+    constexpr int many = 40;
+    const auto began = std::chrono::steady_clock::now();
+    for (int i = 0; i < many; ++i) {
+        const long before = looks();
+        raw({"PUBLISH", events, "del"});
+        ASSERT_TRUE(wait_for([&] { return looks() > before; }, 10s));
+    }
+    EXPECT_LT(std::chrono::steady_clock::now() - began, 10s)
+        << "it looked " << many << " times, but not for the events";
+    raw({"DEL", "a"});
+    ASSERT_EQ(waiter.wait_for(10s), std::future_status::ready);
+    EXPECT_TRUE(waiter.get());
+    EXPECT_TRUE(wait_for(
+        [&] {
+            return raw.number({"PUBLISH", events, "del"}) == 0;
+        },
+        10s))
+        << "it hears no more";
+}
+
+TEST(interop_events, that_may_not_be_heard_change_nothing) {
+    redis_server server({"--notify-keyspace-events", "KEA"});
+    raw_client raw(server.port());
+    ASSERT_EQ(raw.text({"ACL", "SETUSER", "app", "on", ">pw", "~*", "&holdfast:*", "+@all"}), "OK");
+    auto locks = connect("redis://app:pw@127.0.0.1:" + std::to_string(server.port()));
+    const auto refusals = [&] {
+        const auto log = raw({"ACL", "LOG"});
+        return log.items.empty() ? 0 : log.items[0].items.at(1).integer;
+    };
+    for (int i = 0; i < 2; ++i) {
+        raw({"SET", "a", "somebody", "PX", "60000"});
+        auto waiter = std::async(std::launch::async, [&] { return locks.mutex("a").acquire(); });
+        ASSERT_TRUE(wait_for([&] { return raw.number({"LLEN", "holdfast:{a}:a:l"}) == 1; }, 10s));
+        ASSERT_TRUE(wait_for([&] { return refusals() == 1; }, 10s)) << "it tried once";
+        raw({"DEL", "a"});
+        ASSERT_EQ(waiter.wait_for(10s), std::future_status::ready);
+        EXPECT_TRUE(waiter.get());
+    }
+    EXPECT_EQ(refusals(), 1) << "and not again";
+}
+
 TEST_F(interop, our_hold_excludes_a_plain_client_and_its_release_script_leaves_us_alone) {
     auto locks = connect();
     auto held = locks.mutex("job").acquire();
