@@ -175,7 +175,7 @@ TEST(damaged_segment, never_lets_two_hold_who_come_to_it) {
         // A hold beside which somebody came is known to be lost with the next renewal, if not at once.
         for (const auto& [by, before] : {std::pair{&of_mutex, &*mutex_held}, {&of_permits, &*permits_held}}) {
             if (by->came_beside() && !directory) {
-                EXPECT_TRUE(wait_for([&] { return before->is_lost(); }, patience));
+                EXPECT_TRUE(wait_for([&hold = *before] { return hold.is_lost(); }, patience));
             }
         }
         held_by_newcomers += successes.load();
