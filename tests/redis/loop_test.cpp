@@ -11,6 +11,7 @@
 #include <fstream>
 #include <functional>
 #include <mutex>
+#include <set>
 #include <sys/socket.h>
 #include <thread>
 #include <unistd.h>
@@ -30,6 +31,14 @@ instant soon(std::chrono::nanoseconds in) {
 class loops : public ::testing::Test {
   protected:
     ~loops() override { io_->stop(); }
+    static std::set<std::string> threads() {
+        std::set<std::string> numbers;
+        for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+            numbers.insert(task.path().filename());
+        }
+        return numbers;
+    }
+    const std::set<std::string> others_ = threads(); ///< The test's own, and a sanitizer's.
     const std::shared_ptr<loop> io_ = loop::start();
 };
 
@@ -218,19 +227,16 @@ class connections_of_a_loop : public loops {
     }
 
     /// Also the background thread has gone to sleep for good: no thread of ours has run for many looks.
-    static void wait_until_nobody_runs() {
+    void wait_until_nobody_runs() const {
         constexpr int many = 20;
         long before = -1;
         int quiet = 0;
         EXPECT_TRUE(wait_for(
             [&] {
                 long switches = 0;
-                for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
-                    if (task.path().filename() == std::to_string(::gettid())) {
-                        continue;
-                    }
-                    std::ifstream status(task.path() / "status");
-                    for (std::string word; status >> word;) {
+                for (const std::string& number : threads()) {
+                    std::ifstream status("/proc/self/task/" + number + "/status");
+                    for (std::string word; !others_.contains(number) && status >> word;) {
                         long count = 0;
                         if (word.ends_with("ctxt_switches:") && status >> count) {
                             switches += count;
