@@ -98,6 +98,14 @@ bool loop::has_orders() {
     return !orders_.empty();
 }
 
+template <typename What>
+void loop::go_inside(parking_place* of, const What& what) NO_THREAD_SAFETY_ANALYSIS {
+    inside_.lock();
+    inside_for_ = of;
+    what();
+    leave();
+}
+
 void loop::drive(parking_place& place, instant until, const std::atomic<channel>& by) {
     if (has_orders() && try_enter()) {
         inside_for_ = &place;
@@ -123,7 +131,7 @@ void loop::drive(parking_place& place, instant until, const std::atomic<channel>
             ask_for_background();
         }
         if (const std::uint64_t ready = seats_.sleep(*mine, until)) {
-            look_at(ready, &place, false);
+            go_inside(&place, [&] { receive_from(ready, false); });
         }
     }
     if (seats_.give_back(*mine)) {
@@ -131,9 +139,12 @@ void loop::drive(parking_place& place, instant until, const std::atomic<channel>
     }
 }
 
-void loop::look_at(std::uint64_t source_number, parking_place* of, bool sends) NO_THREAD_SAFETY_ANALYSIS {
-    inside_.lock();
-    inside_for_ = of;
+void loop::run_inside(const std::function<void()>& what) {
+    go_inside(nullptr, what);
+    acted_ = true;
+}
+
+void loop::receive_from(std::uint64_t source_number, bool sends) {
     last_look_ = boottime();
     if (const auto found = seats_.find(source_number)) {
         found->receive();
@@ -141,15 +152,6 @@ void loop::look_at(std::uint64_t source_number, parking_place* of, bool sends) N
             found->send_rest();
         }
     }
-    leave();
-}
-
-void loop::run_inside(const std::function<void()>& what) NO_THREAD_SAFETY_ANALYSIS {
-    inside_.lock();
-    inside_for_ = nullptr;
-    what();
-    leave();
-    acted_ = true;
 }
 
 void loop::wake(parking_place& place) {
@@ -210,8 +212,7 @@ void loop::background() {
     for (;;) {
         cover_->arm();
         for (const std::uint64_t number : seats_.ready_to_cover()) {
-            look_at(number, nullptr, true);
-            acted_ = true;
+            run_inside([&] { receive_from(number, true); });
         }
         const instant at = boottime();
         bool timers_due = false;

@@ -93,7 +93,9 @@ class loop : public std::enable_shared_from_this<loop> {
     void leave();
     void run_orders();
     void run_timers();
-    void look_at(std::uint64_t source_number, parking_place* of, bool sends);
+    template <typename What>
+    void go_inside(parking_place* of, const What& what);
+    void receive_from(std::uint64_t source_number, bool sends);
     bool has_orders();
     void ask_for_background();
     void poke();

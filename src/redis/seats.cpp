@@ -231,13 +231,11 @@ void seats::forget(const source& which) {
 }
 
 void seats::set_cover(entry& which, bool covered, bool sends) {
-    const bool before = which.covered || which.sends;
-    const bool after = covered || sends;
-    which.covered = covered;
+    const bool before = std::exchange(which.covered, covered);
     which.sends = sends;
-    if (before || after) {
+    if (before || covered) {
         change(cover_,
-               !after   ? EPOLL_CTL_DEL
+               !covered ? EPOLL_CTL_DEL
                : before ? EPOLL_CTL_MOD
                         : EPOLL_CTL_ADD,
                which.what->descriptor(), sends ? EPOLLIN | EPOLLOUT : EPOLLIN, which.number);

@@ -96,7 +96,7 @@ class seats {
         channel on;
         std::uint64_t number;
         bool covered = false;
-        bool sends = false;
+        bool sends = false; ///< It is covered as long as it does.
     };
 
     connection_state& of(channel on) noexcept { return states_[static_cast<std::size_t>(on)]; }

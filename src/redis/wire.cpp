@@ -28,12 +28,6 @@ wire::~wire() {
 
 void wire::opened(result<connected> outcome) {
     connector_ = nullptr;
-    if (closed_) {
-        if (outcome) {
-            ::close(outcome->descriptor);
-        }
-        return;
-    }
     if (!outcome) {
         closed_ = true;
         tell_.on_down(outcome.error());
@@ -94,8 +88,8 @@ bool wire::take(std::string_view bytes) {
         return !closed_;
     }
     tls_->feed(bytes);
-    const auto how = tls_->read(plain_);
-    const std::string said = std::exchange(plain_, {});
+    std::string said;
+    const auto how = tls_->read(said);
     if (!said.empty()) {
         tell_.on_bytes(said);
     }

@@ -57,7 +57,6 @@ class wire final : public source, public std::enable_shared_from_this<wire> {
     std::shared_ptr<connector> connector_; ///< Until it is open.
     int descriptor_ = -1;
     std::unique_ptr<tls_filter> tls_;
-    std::string plain_;    ///< What TLS has said.
     std::string outgoing_; ///< Not yet given to the kernel.
     bool stuck_ = false;   ///< The kernel has no room for it.
     bool closed_ = false;
