@@ -82,8 +82,7 @@ TEST_F(cut_segment, ends_a_process_that_does_not_want_to_catch_it) {
 }
 
 TEST_F(cut_segment, under_load_kills_and_hangs_nobody) {
-    const char* const asked = std::getenv("HOLDFAST_FUZZ");
-    const int rounds = asked == nullptr ? 6 : std::atoi(asked);
+    const int rounds = fuzz_rounds(6);
     const auto seed = std::random_device{}();
     SCOPED_TRACE("seed " + std::to_string(seed));
     std::mt19937_64 random(seed);

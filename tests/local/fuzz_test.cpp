@@ -118,8 +118,7 @@ bool is_directory(std::uint64_t at) {
 
 /// Two who come after the damage, on names that a third held before it.
 TEST(damaged_segment, never_lets_two_hold_who_come_to_it) {
-    const char* const asked = std::getenv("HOLDFAST_FUZZ");
-    const int rounds = asked == nullptr ? 25 : std::atoi(asked);
+    const int rounds = fuzz_rounds(25);
     const auto seed = std::random_device{}();
     std::mt19937 random(seed);
     int held_by_newcomers = 0;
@@ -184,8 +183,7 @@ TEST(damaged_segment, never_lets_two_hold_who_come_to_it) {
 }
 
 TEST(damaged_segment, crashes_and_hangs_nobody) {
-    const char* const asked = std::getenv("HOLDFAST_FUZZ");
-    const int rounds = asked == nullptr ? 60 : std::atoi(asked);
+    const int rounds = fuzz_rounds(60);
     const auto seed = std::random_device{}();
     SCOPED_TRACE("seed " + std::to_string(seed));
     std::mt19937 random(seed);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,6 +26,12 @@ inline constexpr std::chrono::milliseconds patience{20000};
 
 inline instant soon() {
     return now(clock_source::monotonic) + patience;
+}
+
+/// How many rounds a fuzz goes: as many as HOLDFAST_FUZZ says, or these.
+inline int fuzz_rounds(int usual) {
+    const char* const asked = std::getenv("HOLDFAST_FUZZ");
+    return asked == nullptr ? usual : std::atoi(asked);
 }
 
 /// The store of this folder, as connect() makes it.

@@ -35,6 +35,7 @@
 //   forking_hold FOLDER NAME FD TTL_MS
 //     holds, forks a child that lives on, writes the child's pid to the descriptor, and is killed
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
@@ -43,6 +44,7 @@
 #include <mutex>
 #include <random>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -441,42 +443,32 @@ int forking_hold(const std::vector<std::string>& words) {
 } // namespace
 
 int main(int argc, char** argv) {
+    struct task {
+        std::string_view name;
+        std::size_t words; ///< With the name.
+        int (*run)(const std::vector<std::string>& words);
+    };
+    constexpr std::array<task, 15> tasks{{{"hammer", 7, hammer},
+                                          {"hold", 4, hold},
+                                          {"hold-later", 4, hold},
+                                          {"hold-shared", 4, hold},
+                                          {"hold-exec", 4, hold},
+                                          {"hold-dump", 5, hold},
+                                          {"hold-untold", 4, hold_untold},
+                                          {"endure", 4, endure},
+                                          {"bus", 3, bus},
+                                          {"be-cut", 3, be_cut},
+                                          {"lines", 2, lines},
+                                          {"probe", 2, probe},
+                                          {"hold-many", 3, hold_many},
+                                          {"change_over", 5, change_over},
+                                          {"forking_hold", 5, forking_hold}}};
     const std::vector<std::string> words(argv + 1, argv + argc);
     try {
-        if (words.size() == 7 && words[0] == "hammer") {
-            return hammer(words);
-        }
-        if ((words.size() == 4 && (words[0] == "hold" || words[0] == "hold-later" ||
-                                   words[0] == "hold-shared" || words[0] == "hold-exec")) ||
-            (words.size() == 5 && words[0] == "hold-dump")) {
-            return hold(words);
-        }
-        if (words.size() == 4 && words[0] == "hold-untold") {
-            return hold_untold(words);
-        }
-        if (words.size() == 4 && words[0] == "endure") {
-            return endure(words);
-        }
-        if (words.size() == 3 && words[0] == "bus") {
-            return bus(words);
-        }
-        if (words.size() == 3 && words[0] == "be-cut") {
-            return be_cut(words);
-        }
-        if (words.size() == 2 && words[0] == "lines") {
-            return lines(words);
-        }
-        if (words.size() == 2 && words[0] == "probe") {
-            return probe(words);
-        }
-        if (words.size() == 3 && words[0] == "hold-many") {
-            return hold_many(words);
-        }
-        if (words.size() == 5 && words[0] == "change_over") {
-            return change_over(words);
-        }
-        if (words.size() == 5 && words[0] == "forking_hold") {
-            return forking_hold(words);
+        for (const task& each : tasks) {
+            if (words.size() == each.words && words[0] == each.name) {
+                return each.run(words);
+            }
         }
     } catch (const std::exception& failure) {
         std::cerr << failure.what() << std::endl;
